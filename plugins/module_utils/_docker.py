@@ -47,6 +47,10 @@ class EngineUnreachable(DockerError):
     """The socket is there, but nobody answers as an engine does, or not in time."""
 
 
+class EngineStopped(EngineUnreachable):
+    """The socket is there, but no process listens on it."""
+
+
 class ApiError(DockerError):
     """The engine answered and refused.
 
@@ -198,8 +202,9 @@ class DockerClient:
     ) -> tuple[int, str]:
         """Run a command in a container of its own and return its exit code and output.
 
-        `binds` are `/host/path:/container/path:ro`. The container has no capabilities, no new privileges,
-        a /tmp of its own, and by default no network and a read-only root. It is removed in every case.
+        `binds` are `/host/path:/container/path` with `:ro` or `:rw` (the default) behind; a host path that does
+        not exist is refused. The container has no capabilities, no new privileges, a /tmp of its own, and by
+        default no network and a read-only root. It is removed in every case.
         Raises NotFound when the image is not on the host (nothing is pulled), RunTimeout when it does not
         end in time, ApiError when the engine refuses, such as a command that the image doesn't have.
         """
@@ -210,7 +215,7 @@ class DockerClient:
             "NetworkDisabled": network_disabled,
             "Healthcheck": {"Test": ["NONE"]},
             "HostConfig": {
-                "Binds": list(binds),
+                "Mounts": [_bind_mount(bind) for bind in binds],
                 "CapDrop": ["ALL"],
                 "SecurityOpt": ["no-new-privileges"],
                 "ReadonlyRootfs": read_only,
@@ -298,10 +303,19 @@ class DockerClient:
                 f"The user with id {os.geteuid()} may not open the Docker engine's socket {path}. "
                 "Run the task with become, or add the user to the group that owns the socket."
             )
-        return EngineUnreachable(
+        kind = EngineStopped if error.errno == errno.ECONNREFUSED else EngineUnreachable
+        return kind(
             f"No Docker engine answers at {path} ({error.strerror or error}). The engine has stopped, is starting or "
             "has crashed: see its log (`journalctl -u docker`, or the file that it was started with) and start it."
         )
+
+
+def _bind_mount(bind: str) -> dict[str, Any]:
+    """Return the mount of `source:target[:ro|:rw]`; unlike a bind, the engine never creates a mount's source."""
+    source, target, *options = bind.split(":")
+    if options not in ([], ["ro"], ["rw"]):
+        raise ValueError(f"The bind {bind!r} is not of the form /host/path:/container/path[:ro|:rw]")
+    return {"Type": "bind", "Source": source, "Target": target, "ReadOnly": options == ["ro"]}
 
 
 def _part(name: str) -> str:
