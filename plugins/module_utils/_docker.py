@@ -51,6 +51,10 @@ class EngineStopped(EngineUnreachable):
     """The socket is there, but no process listens on it."""
 
 
+class EngineTimeout(EngineUnreachable):
+    """The engine took the request, but did not answer in time."""
+
+
 class ApiError(DockerError):
     """The engine answered and refused.
 
@@ -162,7 +166,7 @@ class DockerClient:
         self._exchange("POST", self._versioned(f"/containers/{_part(container)}/start"), f"start {container}")
 
     def wait_container(self, container: str, timeout: float) -> int:
-        """Return the exit code of a container once it has ended; EngineUnreachable after `timeout` seconds."""
+        """Return the exit code of a container once it has ended; EngineTimeout after `timeout` seconds."""
         path = f"/containers/{_part(container)}/wait"
         answer = self._json("POST", path, f"wait for {container}", timeout=timeout)
         return int(answer["StatusCode"])
@@ -234,7 +238,7 @@ class DockerClient:
             self.start_container(name)
             try:
                 exit_code = self.wait_container(name, timeout)
-            except EngineUnreachable as error:
+            except EngineTimeout as error:
                 raise RunTimeout(
                     f"The one-shot container of {image} did not end within {timeout:g} s and is removed. "
                     f"Command: {' '.join([*(entrypoint or ()), *command])}",
@@ -273,7 +277,7 @@ class DockerClient:
             response = connection.getresponse()
             answer = response.read()
         except socket.timeout as error:
-            raise EngineUnreachable(
+            raise EngineTimeout(
                 f"The Docker engine at {self.socket_path} did not {what} within {limit:g} s. "
                 "See whether it hangs: `docker info`, its log, the load and the disk of the host."
             ) from error
