@@ -1,0 +1,94 @@
+# Copyright (c) 2026 the llmops.monitoring authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: exporter_targets
+author: The llmops.monitoring authors (@llmops)
+version_added: 0.1.0
+short_description: Prometheus targets of all exporters, from the inventory
+description:
+  - Gives the file_sd target groups of every exporter job, so that no list of targets is written by hand.
+  - A host's own exporters are reached over the compose network, those of other hosts at their
+    C(exporters_scrape_address), else C(ansible_host), else inventory name.
+  - Only the inventory's variables of a host count (C(llm_monitor_components), C(exporters_enabled),
+    C(exporters_<name>_port), C(llm_monitor_exporter_port_base), C(exporters_scrape_address)), never facts,
+    so a host that is down or outside of C(--limit) keeps its targets.
+positional: hosts, hostvars, this_host
+options:
+  _input:
+    description:
+      - The exporters, each with its well-known C(port) and its C(offset) in a consecutive range of ports.
+    type: dict
+    required: true
+  hosts:
+    description: Names of the hosts that run exporters.
+    type: list
+    elements: str
+    required: true
+  hostvars:
+    description: The C(hostvars) of the play.
+    type: dict
+    required: true
+  this_host:
+    description: Name of the host that runs Prometheus.
+    type: str
+    required: true
+  default_exporters:
+    description: Exporters of a host whose inventory does not set C(exporters_enabled).
+    type: list
+    elements: str
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: All targets
+  ansible.builtin.debug:
+    msg: >-
+      {{ exporters_catalogue | llmops.monitoring.exporter_targets(
+           groups['gpu_hosts'], hostvars, inventory_hostname, default_exporters=['node']) }}
+"""
+
+RETURN = r"""
+_value:
+  description: For each exporter, a list of dictionaries with C(targets) and C(labels).
+  type: dict
+"""
+
+
+def _port(name: str, exporter: dict[str, int], host: dict[str, object]) -> object:
+    own = host.get(f"exporters_{name}_port")
+    if own:
+        return own
+    base = int(str(host.get("llm_monitor_exporter_port_base") or 0))
+    return base + exporter["offset"] if base else exporter["port"]
+
+
+def _address(host_name: str, host: dict[str, object]) -> str:
+    address = str(host.get("exporters_scrape_address") or host.get("ansible_host") or host_name)
+    return f"[{address}]" if ":" in address and not address.startswith("[") else address
+
+
+def exporter_targets(
+    catalogue: dict[str, dict[str, int]],
+    hosts: list[str],
+    hostvars: dict[str, dict[str, object]],
+    this_host: str,
+    default_exporters: list[str],
+) -> dict[str, list[dict[str, object]]]:
+    targets: dict[str, list[dict[str, object]]] = {name: [] for name in catalogue}
+    for host_name in sorted(set(hosts)):
+        host = hostvars[host_name]
+        if "exporters" not in host.get("llm_monitor_components", ["exporters"]):  # type: ignore[operator]
+            continue
+        for name in host.get("exporters_enabled", default_exporters):  # type: ignore[attr-defined]
+            address = f"{name}-exporter" if host_name == this_host else _address(host_name, host)
+            port = _port(name, catalogue[name], host)
+            targets[name].append({"targets": [f"{address}:{port}"], "labels": {"instance": host_name}})
+    return targets
+
+
+class FilterModule:
+    def filters(self) -> dict[str, object]:
+        return {"exporter_targets": exporter_targets}

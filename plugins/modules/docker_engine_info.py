@@ -1,0 +1,139 @@
+#!/usr/bin/python
+# Copyright (c) 2026 the llmops.monitoring authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: docker_engine_info
+author: The llmops.monitoring authors (@llmops)
+version_added: 0.1.0
+short_description: What a host has of Docker
+description:
+  - Tells whether a Docker engine is installed and answers, whether Compose can be called, and which of the given
+    images the engine lacks. It needs nothing on the host but Python, so it can be asked before anything is installed.
+attributes:
+  check_mode:
+    description: The module only reads, so it does the same in check mode.
+    support: full
+  diff_mode:
+    description: The module changes nothing, so there is nothing to show.
+    support: none
+options:
+  socket_path:
+    description: The engine's socket.
+    type: path
+    default: /var/run/docker.sock
+  images:
+    description: References of images that the engine should hold.
+    type: list
+    elements: str
+    default: []
+"""
+
+EXAMPLES = r"""
+- name: Which images have to be brought?
+  llmops.monitoring.docker_engine_info:
+    images:
+      - docker.io/prom/prometheus:v3.14.0
+  register: engine
+"""
+
+RETURN = r"""
+installed:
+  description: An engine's program (C(dockerd)) is on the host.
+  returned: always
+  type: bool
+running:
+  description: An engine answers at the socket.
+  returned: always
+  type: bool
+version:
+  description: The engine's version.
+  returned: when one answers
+  type: str
+  sample: 20.10.24
+data_root:
+  description: Where the engine keeps images and volumes.
+  returned: when one answers
+  type: str
+  sample: /var/lib/docker
+problem:
+  description: Why no engine answers, and what can be done.
+  returned: when none answers
+  type: str
+compose_version:
+  description: The version of Compose that C(docker compose) calls; V(none) when there is none.
+  returned: always
+  type: str
+  sample: 5.6.1
+missing_images:
+  description: Those of O(images) that the engine does not hold; all of them when no engine answers.
+  returned: always
+  type: list
+  elements: str
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.llmops.monitoring.plugins.module_utils._docker import (
+    DEFAULT_SOCKET,
+    DockerClient,
+    DockerError,
+    NotFound,
+)
+
+# Where distributions and Docker's own packages put it; the path of a remote login often lacks the sbin folders.
+SBIN = ["/usr/sbin", "/usr/local/sbin", "/sbin", "/usr/local/bin"]
+
+
+def compose_version(module: AnsibleModule) -> str | None:
+    docker = module.get_bin_path("docker")
+    if docker is None:
+        return None
+    code, out, _err = module.run_command([docker, "compose", "version", "--short"])
+    return out.strip().removeprefix("v") if code == 0 and out.strip() else None
+
+
+def missing_images(client: DockerClient, images: list[str]) -> list[str]:
+    missing = []
+    for image in images:
+        try:
+            client.inspect_image(image)
+        except NotFound:
+            missing.append(image)
+    return missing
+
+
+def engine_state(client: DockerClient, images: list[str]) -> dict[str, Any]:
+    try:
+        return {
+            "running": True,
+            "version": client.version()["Version"],
+            "data_root": client.info()["DockerRootDir"],
+            "missing_images": missing_images(client, images),
+        }
+    except DockerError as error:
+        return {"running": False, "problem": str(error), "missing_images": images}
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "socket_path": {"type": "path", "default": DEFAULT_SOCKET},
+            "images": {"type": "list", "elements": "str", "default": []},
+        },
+        supports_check_mode=True,
+    )
+    module.exit_json(
+        changed=False,
+        installed=module.get_bin_path("dockerd", opt_dirs=SBIN) is not None,
+        compose_version=compose_version(module),
+        **engine_state(DockerClient(module.params["socket_path"]), module.params["images"]),
+    )
+
+
+if __name__ == "__main__":
+    main()
