@@ -45,6 +45,8 @@ _value:
 # Source: the configuration references of Alertmanager and Prometheus.
 FILE_KEYS = {
     "auth_password": "auth_password_file",
+    "smtp_auth_password": "smtp_auth_password_file",
+    "slack_api_url": "slack_api_url_file",
     "api_key": "api_key_file",
     "bot_token": "bot_token_file",
     "credentials": "credentials_file",

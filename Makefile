@@ -1,0 +1,65 @@
+# Every command makes what it needs: a virtual environment in .venv, downloaded tools in .cache, and a
+# Docker engine where none answers. Nothing but Python 3.11 or later and root (or sudo) has to be there.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo demo-down test lint sanity units integration molecule bench docs engine clean
+
+PYTHON ?= python3
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
+# Ansible refuses to start under a locale that is not UTF-8.
+export LC_ALL := C.UTF-8
+export LLM_MONITOR_TOOLS := $(CURDIR)/.cache/tools/usr/bin
+
+help: ## List these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: .venv/ansible ## Roll out on this machine and show where everything is (safe to run again)
+	@tools/demo.sh
+
+demo-down: .venv/ansible ## Remove all that `make demo` rolled out, its data too
+	@tools/demo.sh down
+
+test: lint units integration molecule ## Everything that can be tested on this machine
+	@tools/summary.sh
+
+lint: .venv/dev sanity ## Style and static checks of every file
+	@tools/lint.sh
+
+sanity: .venv/dev ## ansible-test sanity, in a copy where the collection has its proper path
+	@tools/sanity.sh
+
+units: .venv/dev .cache/tools ## Tests of single parts: exporters, plugins, rules, contracts
+	@tools/suite.sh units files/exporters/tests tests/unit tests/rules tests/contract
+
+integration: .venv/dev .cache/tools engine ## Tests of parts together, with a real engine and a real Prometheus
+	@tools/suite.sh integration tests/integration tests/e2e
+
+molecule: .venv/dev .cache/tools engine ## Rollouts onto hosts with their own engine: default and fleet
+	@tools/molecule.sh
+
+bench: .venv/dev .cache/tools ## Our exporters beside Debian's, in the same run
+	@python bench/exporters.py
+
+docs: .venv/dev ## Write the generated documents again
+	@tools/docs.sh
+
+engine: .venv/ansible
+	@tools/engine.sh start
+
+clean: ## Remove .venv, .cache and the engine's test images
+	@tools/engine.sh clean
+	@rm -rf .venv .cache
+
+.venv/ansible: requirements.txt
+	@tools/venv.sh $(PYTHON) requirements.txt
+	@touch $@
+
+.venv/dev: .venv/ansible requirements-dev.txt files/exporters/pyproject.toml
+	@tools/venv.sh $(PYTHON) requirements-dev.txt
+	@touch $@
+
+.cache/tools: tools/debian.sh
+	@tools/debian.sh $@
+	@touch $@

@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# usage: demo.sh [down] - rolls the collection out on this machine with inventories/demo, or removes it again.
+set -euo pipefail
+ansible=(ansible-playbook -i inventories/demo)
+if [ "$(id -u)" != 0 ] && ! sudo -n true 2>/dev/null; then
+  ansible+=(--ask-become-pass)
+fi
+
+if [ "${1:-}" = down ]; then
+  exec "${ansible[@]}" playbooks/uninstall.yml -e llm_monitor_delete_data=true
+fi
+
+registry=https://registry-1.docker.io/v2/
+source=${LLM_MONITOR_IMAGE_SOURCE:-registry}
+if [ "$source" = registry ] && ! python - "$registry" <<'PYTHON'
+import sys, urllib.error, urllib.request
+try:
+    urllib.request.urlopen(sys.argv[1], timeout=5)
+except urllib.error.HTTPError as answer:
+    sys.exit(answer.code != 401)  # a registry that wants a login is one that answers
+except OSError:
+    sys.exit(1)
+PYTHON
+then
+  source=distro
+  echo "No image registry can be reached ($registry): images are built from Debian and PyPI packages instead."
+  echo "Every component of the demo can be had that way; nothing is left out."
+fi
+exec "${ansible[@]}" playbooks/site.yml -e "llm_monitor_image_source=$source"
