@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.template import trust_as_template
 from ansible_collections.llmops.monitoring.plugins.module_utils._service_folder import (
@@ -19,6 +19,7 @@ from ansible_collections.llmops.monitoring.plugins.module_utils._service_folder 
     fingerprint,
     matches,
 )
+from ansible_collections.llmops.monitoring.plugins.plugin_utils import _template_errors
 
 COLLECTION = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 TEMPLATE_SUFFIX = ".j2"
@@ -76,22 +77,23 @@ class ActionModule(ActionBase):
         return files
 
     def _content(self, folder: str, source: str, variables: dict[str, Any]) -> str:
-        """Return a file's content, rendered if it is a template; errors are Ansible's own, with file and line."""
+        """Return a file's content, rendered if it is a template; errors name file and line."""
         text: str = self._loader.get_text_file_contents(source)
         if not source.endswith(TEMPLATE_SUFFIX):
             return text
         templar = self._templar.copy_with_new_env(
             searchpath=[os.path.dirname(source), folder, os.path.dirname(folder)], available_variables=variables
         )
-        rendered = templar.template(
-            trust_as_template(text), escape_backslashes=False, overrides={"trim_blocks": True, "lstrip_blocks": True}
-        )
-        if not isinstance(rendered, str):
+        layout = {"trim_blocks": True, "lstrip_blocks": True}
+        try:
+            rendered = templar.template(trust_as_template(text), escape_backslashes=False, overrides=layout)
+        except AnsibleError as error:
+            raise AnsibleActionFail(f"{_template_errors.place(error, source, text)}: {error}") from error
+        if rendered is not None and not isinstance(rendered, str):
             raise AnsibleActionFail(
-                f"{source} renders to {type(rendered).__name__}, not to text. "
-                "End its expression with a filter such as to_nice_yaml."
+                f"{source} renders to data, not to text. End it with a filter such as to_nice_yaml."
             )
-        return rendered
+        return rendered or ""
 
 
 def _files_below(folder: str) -> Iterator[tuple[str, str]]:

@@ -63,7 +63,8 @@ options:
     type: dict
     default: {}
   secrets_owner:
-    description: Numeric C(uid) or C(uid:gid) that the container runs as and that owns the secrets.
+    description:
+      - Numeric C(uid) or C(uid:gid) that the container runs as and that owns the secrets; if empty, who runs the task.
     type: str
   mount:
     description: Where the container, and so the checker, sees the folder, such as C(/etc/prometheus).
@@ -296,7 +297,7 @@ class ServiceFolder:
 
 
 def _owner_policy(owner: str | None) -> _service_files.Policy:
-    if owner is None:
+    if not owner:
         return _service_files.secrets_policy(None, None)
     match = _OWNER.fullmatch(owner)
     if not match:
