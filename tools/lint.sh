@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Style and static checks of every file that git knows or could know.
+set -euo pipefail
+mapfile -t scripts < <(git ls-files --cached --others --exclude-standard -- '*.sh' .ci/run)
+mapfile -t dockerfiles < <(git ls-files --cached --others --exclude-standard -- '*Dockerfile')
+
+step() { printf '  %-14s' "$1"; shift; if ! output=$("$@" 2>&1); then printf 'failed\n%s\n' "$output"; exit 1; fi; echo clean; }
+
+echo "lint"
+step ruff ruff check .
+step ruff-format ruff format --check .
+step mypy mypy
+step mypy-exporters mypy --config-file files/exporters/pyproject.toml files/exporters/src
+step yamllint yamllint --strict .
+step ansible-lint ansible-lint --offline
+step hadolint hadolint "${dockerfiles[@]}"
+step shellcheck shellcheck "${scripts[@]}"
+step documents tools/docs.sh --check
+mkdir -p .cache/results
+echo "lint: clean" > .cache/results/lint
