@@ -42,7 +42,7 @@ options:
     description: The password for basic authentication.
     type: str
   bearer_token:
-    description: A token that is sent as C(Authorization: Bearer).
+    description: A token, sent in the header C(Authorization) in place of user and password.
     type: str
   validate_certs:
     description: Whether a certificate must be trusted.
