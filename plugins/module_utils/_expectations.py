@@ -130,9 +130,9 @@ def expectation(text: str) -> Callable[[Sequence[Sample]], bool]:
     Raises ValueError, with what is allowed, for any other text.
     """
     if text == "non_empty":
-        return lambda samples: bool(samples)
+        return bool
     if text == "empty":
-        return lambda samples: not samples
+        return operator.not_
     match = _COMPARISON.fullmatch(text)
     if match is None:
         raise ValueError(

@@ -80,7 +80,7 @@ def _by_runtime(runtime: str, inspection: Mapping[str, Any]) -> str | None:
 
 def _by_device(host: Mapping[str, Any]) -> str | None:
     devices = [str(device.get("PathOnHost") or "") for device in host.get("Devices") or ()]
-    binds = [str(bind).split(":")[0] for bind in host.get("Binds") or ()]
+    binds = [str(bind).partition(":")[0] for bind in host.get("Binds") or ()]
     mounts = [str(mount.get("Source") or "") for mount in host.get("Mounts") or ()]
     for path in [*devices, *binds, *mounts]:
         if path.startswith((_DEVICE_PREFIX, _CDI_KIND)):

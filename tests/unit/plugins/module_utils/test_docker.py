@@ -184,7 +184,7 @@ def test_a_refusal_carries_the_engines_own_words(
     with pytest.raises(ApiError) as caught:
         client.inspect_image("a:1")
 
-    assert type(caught.value) is kind
+    assert caught.type is kind
     assert (caught.value.status, caught.value.reason) == (status, reason)
     assert str(caught.value) == f"The Docker engine refuses to inspect the image a:1 (status {status}): {reason}"
 
