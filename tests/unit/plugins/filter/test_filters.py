@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from ansible_collections.llmops.monitoring.plugins.filter.expected_targets import expected_targets
 from ansible_collections.llmops.monitoring.plugins.filter.exporter_targets import exporter_targets
 from ansible_collections.llmops.monitoring.plugins.filter.host_services import host_services
 from ansible_collections.llmops.monitoring.plugins.filter.mirrored import mirrored
@@ -85,6 +86,13 @@ def test_a_host_without_exporters_is_no_target() -> None:
 def test_a_host_in_two_groups_is_one_target() -> None:
     found = exporter_targets(EXPORTERS, ["a", "a"], {"a": {}}, "a", default_exporters=["node"])
     assert len(found["node"]) == 1
+
+
+def test_every_target_is_expected_under_its_job_and_instance() -> None:
+    assert expected_targets(targets({"watch": {}, "gpu-01": {}})) == [
+        {"job": "node", "instance": "gpu-01"},
+        {"job": "node", "instance": "watch"},
+    ]
 
 
 def test_secrets_of_receivers_become_files() -> None:
