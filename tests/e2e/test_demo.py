@@ -1,0 +1,113 @@
+# Copyright (c) 2026 the llmops.monitoring authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The main job, as a user does it: `make demo` on this machine, and what a real Prometheus then holds."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PROMETHEUS = "http://127.0.0.1:23001"
+LABEL = "label=com.docker.compose.project=llm-monitor"
+
+
+def make(target: str) -> str:
+    """Run a make target and return what it printed; a failure shows all of it."""
+    done = subprocess.run(["make", target], cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert done.returncode == 0, f"make {target} ended with {done.returncode}\n{done.stdout[-8000:]}\n{done.stderr[-4000:]}"
+    return done.stdout
+
+
+def docker(*arguments: str) -> list[str]:
+    return subprocess.run(["docker", *arguments], capture_output=True, text=True, check=True).stdout.split()
+
+
+def query(expression: str) -> list[dict[str, object]]:
+    url = f"{PROMETHEUS}/api/v1/query?" + urllib.parse.urlencode({"query": expression})
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        found: list[dict[str, object]] = json.load(answer)["data"]["result"]
+    return found
+
+
+def value(expression: str) -> float:
+    found = query(expression)
+    assert len(found) == 1, f"{expression} has {len(found)} series: {found}"
+    return float(found[0]["value"][1])  # type: ignore[index]
+
+
+def meminfo(name: str) -> int:
+    text = Path("/proc/meminfo").read_text()
+    return int(re.search(rf"^{name}:\s+(\d+) kB", text, re.MULTILINE)[1]) * 1024  # type: ignore[index]
+
+
+@pytest.fixture(scope="module")
+def demo() -> Iterator[str]:
+    assert not docker("ps", "--all", "--quiet", "--filter", LABEL), "the demo runs already: make demo-down"
+    yield make("demo")
+    make("demo-down")
+
+
+def test_it_ends_with_where_everything_is(demo: str) -> None:
+    for url in (PROMETHEUS, "http://127.0.0.1:23003", "http://127.0.0.1:9100/metrics"):
+        assert url in demo
+
+
+def test_every_target_is_up(demo: str) -> None:
+    jobs = {series["metric"]["job"]: series["value"][1] for series in query("up")}  # type: ignore[index]
+    assert jobs == {"node": "1", "prometheus": "1", "alertmanager": "1"}
+
+
+def test_memory_is_this_machines(demo: str) -> None:
+    assert value("llm_monitor_node_memory_total_bytes") == meminfo("MemTotal")
+
+
+def test_boot_time_is_this_machines(demo: str) -> None:
+    btime = re.search(r"^btime (\d+)$", Path("/proc/stat").read_text(), re.MULTILINE)
+    assert btime is not None
+    assert value("llm_monitor_node_boot_time_seconds") == pytest.approx(int(btime[1]), abs=1)
+
+
+def test_file_systems_are_those_of_df(demo: str) -> None:
+    root = os.statvfs("/")
+    assert value('llm_monitor_node_filesystem_size_bytes{mountpoint="/"}') == root.f_blocks * root.f_frsize
+
+
+def test_network_counters_are_the_hosts(demo: str) -> None:
+    devices = {series["metric"]["device"] for series in query("llm_monitor_node_network_receive_bytes_total")}  # type: ignore[index]
+    own = {path.name for path in Path("/sys/class/net").iterdir() if (path / "device").exists() or path.name == "eth0"}
+    assert own <= devices
+    received = int(Path("/sys/class/net/eth0/statistics/rx_bytes").read_text())
+    seen = value('llm_monitor_node_network_receive_bytes_total{device="eth0"}')
+    assert 0 < seen <= received
+    assert seen > received / 2
+
+
+def test_alerts_reach_alertmanager(demo: str) -> None:
+    with urllib.request.urlopen(f"{PROMETHEUS}/api/v1/alertmanagers", timeout=10) as answer:
+        assert len(json.load(answer)["data"]["activeAlertmanagers"]) == 1
+
+
+def test_a_second_run_changes_nothing(demo: str) -> None:
+    recap = re.search(r"^demo\s+: ok=(\d+)\s+changed=(\d+).*skipped=(\d+)", make("demo"), re.MULTILINE)
+    assert recap is not None
+    ok, changed, skipped = (int(number) for number in recap.groups())
+    assert changed == 0
+    assert ok + skipped <= 90
+
+
+def test_nothing_is_left_afterwards() -> None:
+    make("demo-down")
+    for kind in ("container", "network", "volume"):
+        everything = ["--all"] if kind == "container" else []
+        assert docker(kind, "ls", *everything, "--quiet", "--filter", LABEL) == []
+    assert not Path("/opt/llm-monitor").exists()
