@@ -1,7 +1,6 @@
 """The controller's side of service_folder, by a real ansible-playbook over a temporary tree."""
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -11,14 +10,14 @@ from typing import Any
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[4]
-ANSIBLE_PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")
 
 
 class Play:
     """A playbook with one task of service_folder, and what it did."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, ansible_playbook: Any) -> None:
         self.folder = folder
+        self.ansible_playbook = ansible_playbook
         self.base = folder / "llm-monitor"
         self.templates = folder / "templates/demo"
         self.options: dict[str, Any] = {"name": "demo", "dir": str(self.base), "src": "demo", "mount": "/etc/demo"}
@@ -30,28 +29,17 @@ class Play:
         target.write_text(content)
 
     def run(self, *arguments: str, passes: bool = True) -> str:
-        task = {"name": "The folder is in place", "llmops.monitoring.service_folder": self.options}
-        told = {"name": "Its result is written down", "ansible.builtin.copy": {}}
-        told["ansible.builtin.copy"] = {"content": "{{ result | to_json }}", "dest": str(self.folder / "result.json")}
+        copy = {"content": "{{ result | to_json }}", "dest": str(self.folder / "result.json")}
         play = {
             "hosts": "localhost",
-            "gather_facts": False,
             "vars": {**self.variables, "ansible_python_interpreter": sys.executable},
-            "tasks": [{**task, "register": "result"}, {**told, "check_mode": False, "diff": False}],
+            "tasks": [
+                {"llmops.monitoring.service_folder": self.options, "register": "result"},
+                {"ansible.builtin.copy": copy, "check_mode": False, "diff": False},
+            ],
         }
-        (self.folder / "play.yml").write_text(json.dumps([play]))
-        environment = {
-            **os.environ,
-            "ANSIBLE_COLLECTIONS_PATH": str(REPOSITORY / "collections"),
-            "ANSIBLE_NOCOLOR": "1",
-            "ANSIBLE_FORCE_COLOR": "0",
-            "ANSIBLE_LOCAL_TEMP": str(self.folder / "tmp"),
-            "ANSIBLE_REMOTE_TEMP": str(self.folder / "tmp"),
-            "LC_ALL": "C.UTF-8",
-        }
-        command = [str(ANSIBLE_PLAYBOOK), "-i", "localhost,", "-c", "local", "play.yml", *arguments]
-        done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
-        output = done.stdout + done.stderr
+        done = self.ansible_playbook(play, "-i", "localhost,", "-c", "local", *arguments)
+        output: str = done.stdout + done.stderr
         assert (done.returncode == 0) == passes, output
         return output
 
@@ -65,8 +53,8 @@ class Play:
 
 
 @pytest.fixture
-def play(tmp_path: Path) -> Play:
-    play = Play(tmp_path)
+def play(tmp_path: Path, ansible_playbook: Any) -> Play:
+    play = Play(tmp_path, ansible_playbook)
     play.template("compose.yaml.j2", "services:\n  demo:\n    labels: {hash: '{{ service_config_hash }}'}\n")
     play.template("demo.yml.j2", "greeting: {{ greeting }}\n{% if true %}\nkept: yes\n{% endif %}\n")
     play.template("rules/raw.yml", "text: {{ $labels.instance }}\n")
@@ -166,7 +154,7 @@ def test_a_service_without_templates_is_named(play: Play) -> None:
 def test_a_vaulted_secret_arrives_in_the_clear_and_is_not_shown(play: Play) -> None:
     (play.folder / "password").write_text("vault-password\n")
     arguments = ["encrypt_string", "--vault-password-file", "password", "s3cr3t-in-the-vault", "--name", "vaulted"]
-    vault = str(ANSIBLE_PLAYBOOK.with_name("ansible-vault"))
+    vault = str(Path(sys.executable).with_name("ansible-vault"))
     encrypted = subprocess.run([vault, *arguments], cwd=play.folder, capture_output=True, text=True, check=True).stdout
     (play.folder / "vars.yml").write_text(encrypted)
     play.options["secrets"] = {"token": "{{ vaulted }}"}

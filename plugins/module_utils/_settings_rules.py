@@ -1,0 +1,273 @@
+# Copyright (c) 2026 the llmops.monitoring authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a variable's value must be beyond its type, by the end of its name; and what must hold between variables.
+
+argument_specs.yml can state types and choices only. A new variable gets its rule by its name: `loki_port` is a port.
+
+Note that this is a private module utility: it may change in any release of the collection.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+_DURATION_UNITS = {"y": 31536000.0, "w": 604800.0, "d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+# As in prometheus/common/model/time.go: whole numbers, each unit once, the longest first.
+_DURATION = re.compile("".join(rf"(?:(?P<{unit}>\d+){unit})?" for unit in _DURATION_UNITS))
+_SIZE = re.compile(r"\d+(?:\.\d+)?(?:B|KB|MB|GB|TB|PB|EB)|0")
+_CONTAINER_MEMORY = re.compile(r"[1-9]\d*(?:b|k|kb|m|mb|g|gb)?", re.IGNORECASE)
+_HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?")
+_REGISTRY = re.compile(
+    r"[A-Za-z0-9.-]+(?::\d{1,5})?(?:/[a-z0-9._/-]+)?|\[[0-9A-Fa-f:]+\](?::\d{1,5})?(?:/[a-z0-9._/-]+)?"
+)
+
+# Debian has no package of them, and its `loki` is a genetics program.
+WITHOUT_DEBIAN_PACKAGE = ("grafana", "loki", "alloy")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What is allowed, in words and as a test of one value."""
+
+    allowed: str
+    accepts: Callable[[Any], bool]
+
+
+@dataclass(frozen=True)
+class Port:
+    """A port that a service of the host will listen on, and the variable that sets it."""
+
+    variable: str
+    port: int
+    address: str
+
+
+# ---------------------------------------------------------------- one value
+
+
+def seconds(duration: Any) -> float | None:
+    """Return the length of a Prometheus duration such as 1h30m in seconds; None when it is none."""
+    match = _DURATION.fullmatch(duration) if isinstance(duration, str) and duration else None
+    if not match:
+        return 0.0 if duration == "0" else None
+    return sum(int(match[unit]) * length for unit, length in _DURATION_UNITS.items() if match[unit])
+
+
+def _whole_number(value: Any) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
+        return None
+    return int(value) if re.fullmatch(r"-?\d+", str(value)) else None
+
+
+def _within(first: int, last: int) -> Callable[[Any], bool]:
+    def accepts(value: Any) -> bool:
+        number = _whole_number(value)
+        return number is not None and first <= number <= last
+
+    return accepts
+
+
+def _is_positive(value: Any) -> bool:
+    try:
+        return not isinstance(value, bool) and float(value) > 0
+    except (TypeError, ValueError):
+        return False
+
+
+def _is_ip_address(value: Any) -> bool:
+    try:
+        ipaddress.ip_address(str(value))
+    except ValueError:
+        return False
+    return isinstance(value, str)
+
+
+def _is_host(value: Any) -> bool:
+    return _is_ip_address(value) or (isinstance(value, str) and _HOST_NAME.fullmatch(value) is not None)
+
+
+def _is_url(value: Any) -> bool:
+    try:
+        parts = urlsplit(str(value))
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and " " not in str(value)
+    except ValueError:
+        return False
+
+
+def _is_deep_folder(value: Any) -> bool:
+    parts = str(value).split("/")
+    return parts[0] == "" and ".." not in parts and len([part for part in parts if part not in ("", ".")]) >= 2
+
+
+def _matches(pattern: re.Pattern[str]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, str) and pattern.fullmatch(value) is not None
+
+
+_PORT = Rule("a port, which is a whole number from 1 to 65535", _within(1, 65535))
+_LENGTH = Rule("a duration longer than zero, such as 30s, 5m, 1h30m or 15d", lambda value: bool(seconds(value)))
+_NUMBER = Rule("a whole number of 1 or more", _within(1, 2**31 - 1))
+_URL = Rule("a URL with http:// or https:// and a host, such as https://prometheus.example.com/", _is_url)
+_FOLDER = Rule(
+    "an absolute path at least two folders deep, such as /opt/llm-monitor, for it is removed as a whole",
+    _is_deep_folder,
+)
+
+# (end of the name, type in the spec) → rule; the longest end that fits counts.
+RULES: Mapping[tuple[str, str], Rule] = {
+    ("_port", "int"): _PORT,
+    ("_port_base", "int"): Rule("0, or a port from 1 to 65500 with room for the range above it", _within(0, 65500)),
+    ("_interval", "str"): _LENGTH,
+    ("_timeout", "str"): _LENGTH,
+    ("_timeout", "int"): _NUMBER,
+    ("_retention", "str"): _LENGTH,
+    ("_retention_time", "str"): _LENGTH,
+    ("_wait", "str"): Rule("a duration such as 0s, 30s or 5m", lambda value: seconds(value) is not None),
+    ("_size", "str"): Rule("a size in B, KB, MB, GB, TB, PB or EB, such as 512MB or 50GB", _matches(_SIZE)),
+    ("_bytes", "int"): Rule("a whole number of bytes", _within(0, 2**63 - 1)),
+    ("_memory", "str"): Rule("a container's memory, such as 128m or 4g", _matches(_CONTAINER_MEMORY)),
+    ("_cpus", "float"): Rule("a number of CPUs above zero, such as 0.5", _is_positive),
+    ("_url", "str"): _URL,
+    ("_url_base", "str"): _URL,
+    ("_index", "str"): _URL,
+    ("_mirror", "str"): _URL,
+    ("_registry_mirror", "str"): Rule(
+        "a registry as host, host:port or host:port/path, without https://", _matches(_REGISTRY)
+    ),
+    ("_address", "str"): Rule("an IP address or a host name", _is_host),
+    ("_listen_address", "str"): Rule("an IP address, such as 127.0.0.1 or 0.0.0.0", _is_ip_address),
+    ("_dir", "path"): _FOLDER,
+}
+
+
+def rule_of(name: str, kind: str) -> Rule | None:
+    """Return the rule for a variable, by the end of its name and its type in the spec."""
+    fitting = [suffix for suffix, its_kind in RULES if its_kind == kind and name.endswith(suffix)]
+    return RULES[max(fitting, key=len), kind] if fitting else None
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return a question that names the known word most like this one, or nothing."""
+    alike = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f" Did you mean {alike[0]}?" if alike else ""
+
+
+# ---------------------------------------------------------------- between values
+
+
+def ports_of_host(settings: Mapping[str, Any], services: Sequence[str] | None) -> list[Port]:
+    """Return the ports that a host's services will listen on, from variables `<service>_port`.
+
+    `<service>_<part>_port` counts where `<part>` is in the list `<service>_enabled`. With services None,
+    it isn't known what runs here, and all count. Values that are no ports are left out.
+    """
+    found = []
+    for name, value in settings.items():
+        service, _, part = name.removesuffix("_port").partition("_")
+        number = _whole_number(value)
+        if not name.endswith("_port") or number is None or not 1 <= number <= 65535:
+            continue
+        enabled = settings.get(f"{service}_enabled")
+        is_on = not part or not isinstance(enabled, Sequence) or part in enabled
+        if (services is None or service in services) and is_on:
+            address = settings.get(f"{service}_listen_address") or settings.get("llm_monitor_listen_address")
+            found.append(Port(name, number, str(address or "127.0.0.1")))
+    return found
+
+
+def shared_ports(ports: Sequence[Port]) -> list[str]:
+    """Return a complaint for every two variables that set the same port."""
+    return [
+        f"{first.variable} and {second.variable} are both {first.port}: on one host every port can be used once"
+        for index, first in enumerate(ports)
+        for second in ports[index + 1 :]
+        if first.port == second.port
+    ]
+
+
+def scrape_problems(settings: Mapping[str, Any]) -> list[str]:
+    timeout, interval = settings.get("prometheus_scrape_timeout"), settings.get("prometheus_scrape_interval")
+    length, limit = seconds(timeout), seconds(interval)
+    if length and limit and length > limit:
+        return [
+            f"prometheus_scrape_timeout is {timeout}: must not be longer than prometheus_scrape_interval ({interval})"
+        ]
+    return []
+
+
+def source_problems(settings: Mapping[str, Any], is_file: Callable[[str], bool]) -> list[str]:
+    """Return what the chosen image source lacks; `is_file` looks on the controller."""
+    source, bundle = settings.get("llm_monitor_image_source"), settings.get("llm_monitor_bundle")
+    if source == "bundle" and not bundle:
+        return [
+            "llm_monitor_bundle is not set: the image source bundle needs the path of the archive that "
+            "playbooks/bundle.yml made, on the machine that runs Ansible"
+        ]
+    if source == "bundle" and not is_file(str(bundle)):
+        return [
+            f"llm_monitor_bundle is {bundle!r}: there is no such file on the machine that runs Ansible; "
+            "make it with playbooks/bundle.yml"
+        ]
+    if source == "distro":
+        return [
+            f"llm_monitor_components has {component!r}: Debian has no package of it, so the image source distro can't "
+            "bring it; take it off the list, or set llm_monitor_image_source to registry or bundle"
+            for component in WITHOUT_DEBIAN_PACKAGE
+            if component in (settings.get("llm_monitor_components") or [])
+        ]
+    return []
+
+
+def exposure_problems(settings: Mapping[str, Any], services: Sequence[str] | None) -> list[str]:
+    """Return a complaint when exporters can be read over the network by anyone."""
+    address = settings.get("exporters_listen_address")
+    runs = services is None or "exporters" in services
+    if not runs or not _is_ip_address(address) or settings.get("exporters_bearer_token"):
+        return []
+    if ipaddress.ip_address(str(address)).is_loopback:
+        return []
+    return [
+        f"exporters_listen_address is {address}: others on the network could read all metrics; set "
+        "exporters_bearer_token (openssl rand -hex 32), or leave the address at 127.0.0.1"
+    ]
+
+
+def alert_problems(changed: Any, catalogue: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return what is wrong with `prometheus_alerts`: unknown alerts or parameters, and values of another kind."""
+    if not isinstance(changed, Mapping):
+        return []
+    found = []
+    for alert, parameters in changed.items():
+        if alert not in catalogue:
+            found.append(
+                f"prometheus_alerts names {alert!r}, which is no alert of ours.{nearest(str(alert), catalogue)}"
+            )
+        elif not isinstance(parameters, Mapping):
+            found.append(f"prometheus_alerts.{alert} is {parameters!r}: must be a mapping of parameters")
+        else:
+            known = {"enabled": True, **catalogue[alert]}
+            for key, value in parameters.items():
+                complaint = _parameter_problem(str(key), value, known)
+                found += [f"prometheus_alerts.{alert}.{key} {complaint}"] if complaint else []
+    return found
+
+
+def _parameter_problem(key: str, value: Any, known: Mapping[str, Any]) -> str:
+    if key not in known:
+        return f"is no parameter of this alert, which has {', '.join(sorted(known))}.{nearest(key, known)}"
+    usual = known[key]
+    if isinstance(usual, bool):
+        return "" if isinstance(value, bool) else f"is {value!r}: must be true or false"
+    if isinstance(usual, (int, float)):
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        return "" if is_number else f"is {value!r}: must be a number, such as {usual}"
+    if seconds(usual) is not None:
+        return "" if seconds(value) is not None else f"is {value!r}: must be a duration, such as {usual}"
+    return "" if isinstance(value, str) else f"is {value!r}: must be text, such as {usual!r}"

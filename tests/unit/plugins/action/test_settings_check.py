@@ -1,0 +1,166 @@
+"""settings_check over the roles of this checkout, by a real ansible-playbook; one host for each case."""
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[4]
+SECRET = "s3cr3t-of-the-exporters"
+
+
+@pytest.fixture
+def check(ansible_playbook: Any, tmp_path: Path) -> Any:
+    """Return a function that checks hosts with the given variables, and returns host → result."""
+
+    def run(hosts: Mapping[str, Mapping[str, Any]], options: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        group = {"hosts": {name: {"ansible_connection": "local", **variables} for name, variables in hosts.items()}}
+        inventory = {
+            "all": {"children": {"gpu_hosts": group, "monitoring_hosts": {"hosts": {name: {} for name in hosts}}}}
+        }
+        (tmp_path / "hosts.yml").write_text(
+            "---\n" + json.dumps(inventory, indent=1)
+        )  # read as YAML, so lines are known
+        play = {
+            "hosts": "all",
+            "vars": {"ansible_python_interpreter": sys.executable},
+            "tasks": [{"llmops.monitoring.settings_check": options or {}}],
+        }
+        done = ansible_playbook(play, "-i", "hosts.yml", ANSIBLE_STDOUT_CALLBACK="ansible.posix.json")
+        assert SECRET not in done.stdout + done.stderr
+        told: dict[str, Any] = json.loads(done.stdout[done.stdout.index("{") :])["plays"][0]["tasks"][0]["hosts"]
+        return told
+
+    return run
+
+
+# Variables of a host, and what must be in its one problem.
+WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "port-no-number": ({"prometheus_port": "abc"}, ["prometheus_port is 'abc' (hosts.yml:", "from 1 to 65535"]),
+    "port-too-high": ({"prometheus_port": 65536}, ["prometheus_port is 65536", "from 1 to 65535"]),
+    "port-zero": ({"alertmanager_port": 0}, ["alertmanager_port is 0"]),
+    "port-bool": ({"alertmanager_port": True}, ["alertmanager_port is True"]),
+    "port-twice": (
+        {"prometheus_port": 9100},
+        ["prometheus_port", "exporters_node_port", "both 9100", "can be used once"],
+    ),
+    "port-twice-by-text": ({"prometheus_port": "23003"}, ["prometheus_port", "alertmanager_port", "both 23003"]),
+    "unknown-variable": (
+        {"prometheus_retenton": "3d"},
+        [
+            "prometheus_retenton (hosts.yml:",
+            "no variable of this collection",
+            "Did you mean prometheus_retention_time?",
+        ],
+    ),
+    "foreign-variable": ({"docker_users": ["me"]}, ["docker_users", "add it to llm_monitor_ignored_variables"]),
+    "computed-variable": ({"prometheus_url": "http://x/"}, ["prometheus_url", "computed by the role prometheus"]),
+    "unknown-component": (
+        {"llm_monitor_components": ["prometheus", "exportrs"]},
+        ["llm_monitor_components", "'exportrs' is none of: prometheus, alertmanager", "Did you mean exporters?"],
+    ),
+    "components-no-list": ({"llm_monitor_components": "prometheus"}, ["llm_monitor_components", "must be a list"]),
+    "unknown-source": (
+        {"llm_monitor_image_source": "bundel"},
+        ["llm_monitor_image_source is 'bundel'", "registry, bundle, distro", "Did you mean bundle?"],
+    ),
+    "duration": ({"prometheus_retention_time": "30 days"}, ["prometheus_retention_time is '30 days'", "15d"]),
+    "duration-number": ({"prometheus_scrape_interval": 30}, ["prometheus_scrape_interval is 30", "such as 30s"]),
+    "duration-zero": ({"prometheus_evaluation_interval": "0s"}, ["prometheus_evaluation_interval is '0s'"]),
+    "size": ({"prometheus_retention_size": "50 gigs"}, ["prometheus_retention_size is '50 gigs'", "50GB"]),
+    "timeout-over-interval": ({"prometheus_scrape_timeout": "1m"}, ["prometheus_scrape_timeout is 1m", "(30s)"]),
+    "distro-grafana": (
+        {"llm_monitor_image_source": "distro", "llm_monitor_components": ["prometheus", "grafana"]},
+        ["'grafana'", "Debian has no package of it", "registry or bundle"],
+    ),
+    "no-bundle": ({"llm_monitor_image_source": "bundle"}, ["llm_monitor_bundle is not set"]),
+    "bundle-missing": (
+        {"llm_monitor_image_source": "bundle", "llm_monitor_bundle": "/nowhere/b.tar"},
+        ["llm_monitor_bundle is '/nowhere/b.tar'", "no such file on the machine that runs Ansible"],
+    ),
+    "url": ({"prometheus_external_url": "prometheus.example.com"}, ["prometheus_external_url", "http:// or https://"]),
+    "address": ({"prometheus_listen_address": "localhost"}, ["prometheus_listen_address is 'localhost'"]),
+    "mirror": ({"llm_monitor_registry_mirror": "https://r.example.com"}, ["without https://"]),
+    "folder": ({"llm_monitor_dir": "/opt"}, ["llm_monitor_dir is '/opt'", "two folders deep"]),
+    "relative-folder": ({"llm_monitor_dir": "opt/llm-monitor"}, ["an absolute path"]),
+    "memory": ({"prometheus_memory": "4 GB"}, ["prometheus_memory is '4 GB'", "4g"]),
+    "bool": ({"llm_monitor_delete_data": "perhaps"}, ["llm_monitor_delete_data", "must be true or false"]),
+    "open-exporters": (
+        {"exporters_listen_address": "0.0.0.0"},
+        ["exporters_listen_address is 0.0.0.0", "exporters_bearer_token"],
+    ),
+    "undefined": (
+        {"exporters_bearer_token": "{{ vault_token }}"},
+        ["exporters_bearer_token", "can't be evaluated", "'vault_token' is undefined"],
+    ),
+    "secret": ({"prometheus_remote_write": SECRET}, ["prometheus_remote_write has a value that is not shown", "list"]),
+    "unknown-alert": ({"prometheus_alerts": {"HostCpuHi": {}}}, ["'HostCpuHi'", "Did you mean HostCpuHigh?"]),
+    "unknown-parameter": (
+        {"prometheus_alerts": {"HostCpuHigh": {"treshold": 1}}},
+        ["prometheus_alerts.HostCpuHigh.treshold", "Did you mean threshold?"],
+    ),
+    "alert-duration": ({"prometheus_alerts": {"HostCpuHigh": {"for": 5}}}, ["HostCpuHigh.for is 5", "a duration"]),
+}
+
+# Variables that are fine.
+RIGHT: dict[str, dict[str, Any]] = {
+    "defaults": {},
+    "text-from-the-command-line": {"prometheus_port": "23009", "llm_monitor_delete_data": "true"},
+    "loopback": {"exporters_listen_address": "::1"},
+    "token": {"exporters_listen_address": "0.0.0.0", "exporters_bearer_token": SECRET},
+    "no-exporters": {"exporters_listen_address": "0.0.0.0", "llm_monitor_components": ["prometheus"]},
+    "same-port-not-run": {"prometheus_port": 9100, "llm_monitor_components": ["prometheus", "alertmanager"]},
+    "ignored": {"docker_users": ["me"], "llm_monitor_ignored_variables": ["docker_u*"]},
+    "alert": {"prometheus_alerts": {"HostCpuHigh": {"threshold": 0.95, "for": "15m"}, "ClockSkew": {"enabled": False}}},
+    "durations": {"prometheus_retention_time": "1y2w3d", "alertmanager_group_wait": "0s"},
+    "mirror": {"llm_monitor_registry_mirror": "10.0.0.1:5000/hub"},
+    "registered": {"__prometheus_result": {"changed": True}},
+}
+
+
+def test_every_wrong_setting_is_the_one_problem_of_its_host(check: Any) -> None:
+    told = check({name: variables for name, (variables, _words) in WRONG.items()})
+    for name, (_variables, words) in WRONG.items():
+        assert told[name]["failed"], name
+        assert len(told[name]["problems"]) == 1, (name, told[name]["problems"])
+        assert told[name]["msg"].startswith(f"One setting of {name} can't be used:\n- ")
+        for word in words:
+            assert word in told[name]["problems"][0], name
+
+
+def test_right_settings_pass(check: Any) -> None:
+    told = check(RIGHT)
+    assert {name: result.get("problems") for name, result in told.items()} == dict.fromkeys(RIGHT)
+    assert not any(result["changed"] for result in told.values())
+
+
+def test_the_ports_of_a_host_are_told(check: Any) -> None:
+    told = check({"h1": {"prometheus_listen_address": "10.0.0.1", "exporters_node_port": "9101"}})
+    assert told["h1"]["ports"] == [
+        {"variable": "alertmanager_port", "port": 23003, "address": "127.0.0.1"},
+        {"variable": "exporters_node_port", "port": 9101, "address": "127.0.0.1"},
+        {"variable": "prometheus_port", "port": 23001, "address": "10.0.0.1"},
+    ]
+
+
+def test_all_problems_come_at_once(check: Any) -> None:
+    told = check({"h1": {"prometheus_port": "abc", "prometheus_retenton": "3d", "prometheus_retention_size": "x"}})
+    assert told["h1"]["msg"].startswith("3 settings of h1 can't be used:\n- prometheus_retenton")
+    assert len(told["h1"]["problems"]) == 3
+
+
+def test_one_role_can_be_checked_alone(check: Any) -> None:
+    told = check({"h1": {"prometheus_port": "abc", "alertmanager_port": "abc"}}, {"roles": ["alertmanager"]})
+    assert [problem.split()[0] for problem in told["h1"]["problems"]] == ["alertmanager_port"]
+    told = check({"h1": {}}, {"roles": ["alertmanger"]})
+    assert "The role alertmanger has no" in told["h1"]["msg"]
+
+
+@pytest.mark.parametrize("inventory", ["demo", "h200"])
+def test_the_inventories_that_we_ship_pass(ansible_playbook: Any, inventory: str) -> None:
+    play = {"hosts": "all", "tasks": [{"llmops.monitoring.settings_check": {}}]}
+    done = ansible_playbook(play, "-i", str(REPOSITORY / "inventories" / inventory))
+    assert done.returncode == 0, done.stdout

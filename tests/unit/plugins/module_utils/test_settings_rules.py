@@ -1,0 +1,127 @@
+"""The rules that a variable's name brings, and those between variables."""
+
+from typing import Any
+
+import pytest
+from ansible_collections.llmops.monitoring.plugins.module_utils import _settings_rules as rules
+
+DURATIONS = {
+    "30s": 30.0,
+    "15d": 1296000.0,
+    "1h30m": 5400.0,
+    "1y2w3d4h5m6s7ms": 31536000 + 1209600 + 259200 + 14400 + 300 + 6 + 0.007,
+    "0": 0.0,
+    "0s": 0.0,
+    "250ms": 0.25,
+    "": None,
+    "30": None,
+    "1.5h": None,
+    "30m1h": None,
+    "5 m": None,
+    "5m\n": None,
+    "-5m": None,
+    "5M": None,
+    30: None,
+    None: None,
+}
+
+
+@pytest.mark.parametrize(("duration", "length"), DURATIONS.items())
+def test_seconds(duration: Any, length: float | None) -> None:
+    assert rules.seconds(duration) == length
+
+
+# Variable, type in the spec → values that are accepted, values that are not.
+NAMES: list[tuple[str, str, list[Any], list[Any]]] = [
+    ("loki_port", "int", [1, 65535, "443"], [0, 65536, -1, "x", "", True, 1.5, None, [80], "8080 "]),
+    ("llm_monitor_exporter_port_base", "int", [0, 8080], [65501, "abc", -1]),
+    ("prometheus_scrape_interval", "str", ["30s"], ["0s", "0", 30, "30"]),
+    ("alertmanager_group_wait", "str", ["0s", "30s"], ["soon"]),
+    ("llm_monitor_ready_timeout", "int", [180, "180"], [0, "3m"]),
+    ("prometheus_retention_size", "str", ["50GB", "0.5TB", "0"], ["50", "50gb", "50 GB", "GB", 50]),
+    ("prometheus_memory", "str", ["128m", "4g", "4GB", "1024"], ["0", "4 g", "4gib", "-1g", 4]),
+    ("prometheus_cpus", "float", [0.5, 2, "1.5"], [0, -1, "two", None, True]),
+    ("llm_monitor_min_free_bytes", "int", [0, 5000000000], [-1, "5GB"]),
+    (
+        "grafana_external_url",
+        "str",
+        ["https://a/", "http://[::1]:80/x"],
+        ["a", "ftp://a/", "http://", "http://a:x/", ""],
+    ),
+    ("images_debian_mirror", "str", ["http://deb.debian.org/debian"], ["deb.debian.org"]),
+    ("llm_monitor_registry_mirror", "str", ["r.example.com", "10.0.0.1:5000/hub"], ["https://r", "r/UP", "r:port"]),
+    ("loki_listen_address", "str", ["127.0.0.1", "::", "0.0.0.0"], ["localhost", "127.0.0.1:80", "[::]", ""]),
+    ("exporters_scrape_address", "str", ["gpu-01", "10.0.0.1", "a.b_c.d"], ["a b", "http://a", "-a", ""]),
+    ("llm_monitor_dir", "path", ["/opt/llm-monitor", "/srv/a/b/"], ["/", "/opt", "/opt/", "/opt/../etc", "a/b", ""]),
+]
+
+
+@pytest.mark.parametrize(("name", "kind", "right", "wrong"), NAMES)
+def test_a_name_brings_its_rule(name: str, kind: str, right: list[Any], wrong: list[Any]) -> None:
+    rule = rules.rule_of(name, kind)
+    assert rule
+    assert [value for value in right if not rule.accepts(value)] == []
+    assert [value for value in wrong if rule.accepts(value)] == []
+
+
+def test_other_names_and_types_bring_none() -> None:
+    assert rules.rule_of("prometheus_external_labels", "dict") is None
+    assert rules.rule_of("prometheus_port", "str") is None
+    assert rules.rule_of("port", "int") is None
+
+
+def test_ports_of_a_host() -> None:
+    settings = {
+        "prometheus_port": "23001",
+        "prometheus_listen_address": "10.0.0.1",
+        "exporters_node_port": 9100,
+        "exporters_gpu_port": 9445,
+        "exporters_enabled": ["node"],
+        "alertmanager_port": "x",
+        "loki_port": 70000,
+        "llm_monitor_listen_address": "::1",
+        "grafana_port": 23000,
+    }
+    told = [(port.variable, port.port, port.address) for port in rules.ports_of_host(settings, None)]
+    assert told == [
+        ("prometheus_port", 23001, "10.0.0.1"),
+        ("exporters_node_port", 9100, "::1"),
+        ("grafana_port", 23000, "::1"),
+    ]
+    assert [port.variable for port in rules.ports_of_host(settings, ["grafana"])] == ["grafana_port"]
+
+
+def test_every_pair_of_shared_ports_is_named() -> None:
+    ports = [rules.Port(name, port, "127.0.0.1") for name, port in (("a", 1), ("b", 2), ("c", 1), ("d", 1))]
+    pairs = [complaint.split(" are both")[0] for complaint in rules.shared_ports(ports)]
+    assert pairs == ["a and c", "a and d", "c and d"]
+
+
+def test_a_bundle_that_is_there_is_fine() -> None:
+    settings = {"llm_monitor_image_source": "bundle", "llm_monitor_bundle": "/b.tar"}
+    assert rules.source_problems(settings, lambda path: path == "/b.tar") == []
+
+
+def test_distro_names_each_component_without_a_package() -> None:
+    settings = {"llm_monitor_image_source": "distro", "llm_monitor_components": ["loki", "prometheus", "grafana"]}
+    problems = rules.source_problems(settings, lambda path: False)
+    assert [problem.split("'")[1] for problem in problems] == ["grafana", "loki"]
+
+
+PARAMETERS: list[tuple[Any, str]] = [
+    ({"A": "off"}, "must be a mapping of parameters"),
+    ({"A": {"threshold": "0.9"}}, "A.threshold is '0.9': must be a number, such as 0.9"),
+    ({"A": {"threshold": True}}, "must be a number"),
+    ({"A": {"severity": 3}}, "A.severity is 3: must be text"),
+    ({"A": {"enabled": "no"}}, "A.enabled is 'no': must be true or false"),
+    ({"A": {"for": "long"}}, "A.for is 'long': must be a duration, such as 5m"),
+    ({"A": {"foo": 1}}, "A.foo is no parameter of this alert, which has enabled, for, severity, threshold."),
+    ({"Z": {}}, "names 'Z', which is no alert of ours."),
+]
+
+
+@pytest.mark.parametrize(("changed", "words"), PARAMETERS)
+def test_alert_parameters(changed: Any, words: str) -> None:
+    catalogue = {"A": {"threshold": 0.9, "for": "5m", "severity": "warning"}}
+    (problem,) = rules.alert_problems(changed, catalogue)
+    assert words in problem
