@@ -1,0 +1,1 @@
+"""What every exporter shares: metric families, collection, web server, settings, logs."""

@@ -1,0 +1,1 @@
+"""Running collectors: each alone, within a deadline, off the event loop."""

@@ -1,0 +1,95 @@
+"""The shape of the settings, and the types that they are made of."""
+
+import ipaddress
+import re
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+
+_DURATION_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_DURATION = re.compile(r"(\d+)(ms|[smhdw])")
+
+
+def seconds(text: object) -> float:
+    """Return the seconds of a Prometheus duration such as `30s`, `1m30s`, `500ms` or `0`.
+
+    Raises:
+        ValueError: When it is none.
+    """
+    written = str(text).strip()
+    if written == "0":
+        return 0.0
+    if not re.fullmatch(f"({_DURATION.pattern})+", written):
+        message = "not a duration"
+        raise ValueError(message)
+    return sum(int(number) * _DURATION_UNITS[unit] for number, unit in _DURATION.findall(written))
+
+
+def ip_address(text: object) -> str:
+    """Return `text` if it is an IPv4 or IPv6 address.
+
+    Raises:
+        ValueError: When it is none.
+    """
+    return str(ipaddress.ip_address(str(text)))
+
+
+def pattern(text: object) -> re.Pattern[str]:
+    """Return a compiled regular expression.
+
+    Raises:
+        ValueError: When it can't be compiled.
+    """
+    try:
+        return re.compile(str(text))
+    except re.error as error:
+        message = "not a regular expression"
+        raise ValueError(message) from error
+
+
+Duration = Annotated[float, BeforeValidator(seconds)]
+IpAddress = Annotated[str, BeforeValidator(ip_address)]
+Pattern = Annotated[re.Pattern[str], BeforeValidator(pattern)]
+Port = Annotated[int, Field(ge=1, le=65535, description="a TCP port, 1 to 65535")]
+Secret = Annotated[SecretStr, Field(min_length=1, description="a secret that is not empty")]
+
+
+class Section(BaseModel):
+    """A group of settings; every field's description says what is expected there."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+
+class ExporterSettings(Section):
+    """What every exporter's own section has."""
+
+    port: Port
+
+
+class AuthSettings(Section):
+    """Who may read anything but the probes."""
+
+    token: Secret | None = None
+    username: Annotated[str, Field(min_length=1, description="a user name")] | None = None
+    password: Secret | None = None
+
+    @model_validator(mode="after")
+    def _username_with_password(self) -> Self:
+        if (self.username is None) != (self.password is None):
+            message = "username and password go together"
+            raise ValueError(message)
+        return self
+
+
+class Settings(Section):
+    """What all exporters of a process share."""
+
+    listen_address: IpAddress = Field(description="an IPv4 or IPv6 address such as 127.0.0.1")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        description="one of debug, info, warning, error"
+    )
+    log_format: Literal["json", "console"] = Field(description="json or console")
+    min_interval: Duration = Field(ge=0, le=3600, description="a duration such as 5s, 1h at most")
+    max_series_per_family: int = Field(ge=1, le=100_000, description="a number, 1 to 100000")
+    max_series: int = Field(ge=1, le=1_000_000, description="a number, 1 to 1000000")
+    auth: AuthSettings = Field(description="a group of token, username and password")

@@ -1,0 +1,86 @@
+"""Reads the settings' sources in a process of its own: `python -m llm_monitor.base.config.reader`.
+
+Dynaconf and its YAML parser are needed once, at the start, and would then stay in the memory of a
+service that runs for months. So a child process reads and merges, prints JSON, and is gone.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dynaconf import Dynaconf
+
+from llm_monitor.base.config.names import FILE_VARIABLE, PREFIX
+from llm_monitor.base.errors import SettingsError
+from llm_monitor.base.registry import names, package_folder
+
+
+def read(environment: Mapping[str, str]) -> dict[str, Any]:
+    """Return the merged settings, keys in lower case: defaults < mounted file < environment.
+
+    Values from the environment stay strings, so that a password such as `1e5` is what it says.
+
+    Raises:
+        SettingsError: When a file can't be read or is no YAML mapping.
+    """
+    files = [Path(__file__).with_name("settings.yaml")]
+    files += [package_folder(name) / "settings.yaml" for name in names()]
+    if FILE_VARIABLE in environment:
+        files.append(_mounted(environment[FILE_VARIABLE]))
+    settings = Dynaconf(
+        envvar_prefix=None,
+        core_loaders=["YAML"],
+        loaders=[],
+        settings_files=[str(file) for file in files],
+        merge_enabled=True,
+        auto_cast=False,
+    )
+    overrides = {
+        name.removeprefix(PREFIX): value
+        for name, value in environment.items()
+        if name.startswith(PREFIX) and name != FILE_VARIABLE
+    }
+    try:
+        settings.update(overrides, merge=True)
+        merged = settings.as_dict()
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        problem = f"the settings can't be read: {reason}"
+        raise SettingsError([problem]) from error
+    lowered: dict[str, Any] = _lower(merged)
+    return lowered
+
+
+def main() -> None:
+    """Print the settings of this process' environment, or what is wrong with them, as JSON."""
+    try:
+        answer: dict[str, Any] = {"settings": read(os.environ)}
+    except SettingsError as error:
+        answer = {"problems": error.problems}
+    json.dump(answer, sys.stdout, default=str)
+
+
+def _mounted(name: str) -> Path:
+    path = Path(name)
+    try:
+        path.read_bytes()
+    except OSError as error:
+        problem = f"{FILE_VARIABLE}: {name!r} can't be read: {error.strerror}; expected a YAML file"
+        raise SettingsError([problem]) from error
+    return path
+
+
+def _lower(value: Any) -> Any:
+    """Return `value` with the keys of all mappings in lower case."""
+    if isinstance(value, Mapping):
+        return {str(key).lower(): _lower(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_lower(inner) for inner in value]
+    return value
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,34 @@
+"""`llm-monitor-healthcheck PORT`: the probe of a container, with nothing but the standard library.
+
+It opens a socket by hand because it starts every few seconds, and an HTTP client costs more than
+all the rest.
+"""
+
+import socket
+import sys
+
+_TIMEOUT_SECONDS = 3.0
+
+
+def ready(port: int) -> bool:
+    """Return whether the exporter on `port` of the loopback address answers 200 to `/ready`."""
+    request = b"GET /ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    try:
+        with socket.create_connection(("127.0.0.1", port), _TIMEOUT_SECONDS) as connection:
+            connection.sendall(request)
+            answer = b""
+            while b"\r\n" not in answer and (part := connection.recv(256)):
+                answer += part
+    except OSError:
+        return False
+    return answer.split(b" ", 2)[1:2] == [b"200"]
+
+
+def main() -> None:
+    """Exit with 0 when the exporter on the port given is ready, with 1 when not."""
+    ports = sys.argv[1:]
+    if len(ports) != 1 or not (ports[0].isascii() and ports[0].isdigit()):
+        sys.exit("usage: llm-monitor-healthcheck PORT")
+    if not 0 < int(ports[0]) <= 65535:
+        sys.exit(f"llm-monitor-healthcheck: {ports[0]} is not a port, 1 to 65535")
+    sys.exit(0 if ready(int(ports[0])) else 1)

@@ -1,0 +1,63 @@
+"""Structured logs: one line an event, JSON in containers, uvicorn's lines among them."""
+
+import logging
+import sys
+import threading
+from typing import Any, Literal
+
+import structlog
+
+
+def configure(level: str, style: Literal["json", "console"]) -> None:
+    """Send every log line of this process to standard output, as `style`, from `level` on."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    last: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer()
+        if style == "json"
+        else structlog.dev.ConsoleRenderer(colors=False)
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, last],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level.upper())
+    for name in ("uvicorn", "uvicorn.error", "asyncio"):
+        logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+
+
+class Once:
+    """Logs each thing once, for what stays as it is: a file that this user may not read."""
+
+    def __init__(self, name: str) -> None:
+        """Log under `name`."""
+        self._log = structlog.get_logger(name)
+        self._told: set[tuple[str, str]] = set()
+        self._lock = threading.Lock()
+
+    def info(self, event: str, subject: str, **about: Any) -> None:
+        """Log `event` about `subject` unless it was logged before."""
+        with self._lock:
+            known = (event, subject) in self._told
+            self._told.add((event, subject))
+        if not known:
+            self._log.info(event, subject=subject, **about)

@@ -1,0 +1,1 @@
+"""Metric families as data, the cardinality guard and the exposition formats."""

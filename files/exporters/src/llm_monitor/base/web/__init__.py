@@ -1,0 +1,1 @@
+"""The web side of an exporter: routes, content negotiation, authentication and the server."""

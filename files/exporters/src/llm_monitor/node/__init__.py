@@ -1,0 +1,1 @@
+"""The node exporter: CPU, memory, disks, network and health of the host itself."""
