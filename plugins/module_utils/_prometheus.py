@@ -15,12 +15,14 @@ import http.client
 import json
 import ssl
 import urllib.error
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 from ansible.module_utils.urls import open_url
+
+_T = TypeVar("_T")
 
 
 class PrometheusError(Exception):
@@ -104,47 +106,20 @@ class PrometheusClient:
 
     def targets(self) -> list[Target]:
         """Return the active targets."""
-        found = self._get("targets", {"state": "active"})["activeTargets"]
-        return [
-            Target(
-                job=target["labels"].get("job", ""),
-                instance=target["labels"].get("instance", ""),
-                health=target["health"],
-                last_error=target.get("lastError", ""),
-                scrape_url=target.get("scrapeUrl", ""),
-            )
-            for target in found
-        ]
+        return self._get("targets", {"state": "active"}, _targets)
 
     def rules(self) -> list[Rule]:
         """Return the loaded rules of every group."""
-        return [
-            Rule(
-                name=rule["name"],
-                group=group["name"],
-                file=group.get("file", ""),
-                type=rule["type"],
-                health=rule["health"],
-                last_error=rule.get("lastError", ""),
-            )
-            for group in self._get("rules", {})["groups"]
-            for rule in group["rules"]
-        ]
+        return self._get("rules", {}, _rules)
 
     def query(self, expression: str) -> list[Sample]:
         """Return what an expression gives now; a scalar is one series without labels.
 
         Raises FinalError when the expression is malformed or gives no instant vector.
         """
-        data = self._get("query", {"query": expression})
-        kind, result = data["resultType"], data["result"]
-        if kind == "scalar":
-            return [Sample({}, str(result[1]))]
-        if kind != "vector":
-            raise FinalError(f"{expression} gives a {kind}, but an assertion needs an instant vector or a scalar.")
-        return [Sample(series["metric"], str(series["value"][1])) for series in result if "value" in series]
+        return self._get("query", {"query": expression}, _samples)
 
-    def _get(self, name: str, query: Mapping[str, str]) -> Any:
+    def _get(self, name: str, query: Mapping[str, str], read: Callable[[Any], list[_T]]) -> list[_T]:
         address = f"{self.url}/api/v1/{name}"
         try:
             with open_url(f"{address}?{urlencode(query)}", headers=self._headers, **self._options) as response:
@@ -154,12 +129,9 @@ class PrometheusClient:
                 raise self._refusal(error.code, error.read(), error.headers.get("Location")) from error
         except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
             raise self._unreachable(error) from error
-        return self._data(address, content)
-
-    def _data(self, address: str, content: bytes) -> Any:
         try:
-            return json.loads(content)["data"]
-        except (ValueError, KeyError, TypeError) as error:
+            return read(json.loads(content)["data"])
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise PrometheusError(
                 f"What answers at {address} is no Prometheus: it gives other than Prometheus' JSON. "
                 "Correct the url; behind a reverse proxy it ends with the path at which Prometheus is served."
@@ -207,6 +179,43 @@ class PrometheusClient:
             f"Prometheus at {self.url} does not answer: {words}. See whether it runs, whether it listens at this "
             "address and port, and whether a firewall stands between."
         )
+
+
+def _targets(data: Any) -> list[Target]:
+    return [
+        Target(
+            job=target["labels"].get("job", ""),
+            instance=target["labels"].get("instance", ""),
+            health=target["health"],
+            last_error=target.get("lastError", ""),
+            scrape_url=target.get("scrapeUrl", ""),
+        )
+        for target in data["activeTargets"]
+    ]
+
+
+def _rules(data: Any) -> list[Rule]:
+    return [
+        Rule(
+            name=rule["name"],
+            group=group["name"],
+            file=group.get("file", ""),
+            type=rule["type"],
+            health=rule["health"],
+            last_error=rule.get("lastError", ""),
+        )
+        for group in data["groups"]
+        for rule in group["rules"]
+    ]
+
+
+def _samples(data: Any) -> list[Sample]:
+    kind, result = data["resultType"], data["result"]
+    if kind == "scalar":
+        return [Sample({}, str(result[1]))]
+    if kind != "vector":
+        raise FinalError(f"The expression gives a {kind}, but an assertion needs an instant vector or a scalar.")
+    return [Sample(series["metric"], str(series["value"][1])) for series in result if "value" in series]
 
 
 def _reason(content: bytes) -> str:
