@@ -22,7 +22,7 @@ demo-down: .venv/ansible ## Remove all that `make demo` rolled out, its data too
 	@tools/demo.sh down
 
 test: lint units integration molecule ## Everything that can be tested on this machine
-	@tools/summary.sh
+	@python tools/summary.py
 
 lint: .venv/dev sanity ## Style and static checks of every file
 	@tools/lint.sh
