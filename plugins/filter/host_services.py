@@ -45,9 +45,7 @@ _value:
 
 def host_services(catalogue: dict[str, list[str]], components: list[str], group_names: list[str]) -> list[str]:
     return [
-        name
-        for name, groups in catalogue.items()
-        if name in components and not set(groups).isdisjoint(group_names)
+        name for name, groups in catalogue.items() if name in components and not set(groups).isdisjoint(group_names)
     ]
 
 

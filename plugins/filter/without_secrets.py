@@ -41,6 +41,8 @@ _value:
   type: dict
 """
 
+from typing import Any
+
 # Keys whose value is a secret, and the key that takes a file in its place.
 # Source: the configuration references of Alertmanager and Prometheus.
 FILE_KEYS = {
@@ -90,7 +92,7 @@ class _Walk:
         return name if isinstance(name, str) else str(index)
 
 
-def without_secrets(value: object, directory: str, prefix: str = "") -> dict[str, object]:
+def without_secrets(value: object, directory: str, prefix: str = "") -> dict[str, Any]:
     walk = _Walk(directory, prefix)
     return {"value": walk.value(value, ()), "files": walk.files}
 

@@ -77,7 +77,6 @@ missing_images:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.llmops.monitoring.plugins.module_utils._docker import (
     DEFAULT_SOCKET,
     DockerClient,

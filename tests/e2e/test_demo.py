@@ -13,6 +13,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,7 @@ LABEL = "label=com.docker.compose.project=llm-monitor"
 def make(target: str) -> str:
     """Run a make target and return what it printed; a failure shows all of it."""
     done = subprocess.run(["make", target], cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL)
-    assert done.returncode == 0, f"make {target} ended with {done.returncode}\n{done.stdout[-8000:]}\n{done.stderr[-4000:]}"
+    assert done.returncode == 0, f"make {target} failed\n{done.stdout[-8000:]}\n{done.stderr[-4000:]}"
     return done.stdout
 
 
@@ -32,22 +33,24 @@ def docker(*arguments: str) -> list[str]:
     return subprocess.run(["docker", *arguments], capture_output=True, text=True, check=True).stdout.split()
 
 
-def query(expression: str) -> list[dict[str, object]]:
+def query(expression: str) -> list[dict[str, Any]]:
     url = f"{PROMETHEUS}/api/v1/query?" + urllib.parse.urlencode({"query": expression})
     with urllib.request.urlopen(url, timeout=10) as answer:
-        found: list[dict[str, object]] = json.load(answer)["data"]["result"]
+        found: list[dict[str, Any]] = json.load(answer)["data"]["result"]
     return found
 
 
 def value(expression: str) -> float:
     found = query(expression)
     assert len(found) == 1, f"{expression} has {len(found)} series: {found}"
-    return float(found[0]["value"][1])  # type: ignore[index]
+    return float(found[0]["value"][1])
 
 
 def meminfo(name: str) -> int:
     text = Path("/proc/meminfo").read_text()
-    return int(re.search(rf"^{name}:\s+(\d+) kB", text, re.MULTILINE)[1]) * 1024  # type: ignore[index]
+    found = re.search(rf"^{name}:\s+(\d+) kB", text, re.MULTILINE)
+    assert found is not None
+    return int(found[1]) * 1024
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +66,7 @@ def test_it_ends_with_where_everything_is(demo: str) -> None:
 
 
 def test_every_target_is_up(demo: str) -> None:
-    jobs = {series["metric"]["job"]: series["value"][1] for series in query("up")}  # type: ignore[index]
+    jobs = {series["metric"]["job"]: series["value"][1] for series in query("up")}
     assert jobs == {"node": "1", "prometheus": "1", "alertmanager": "1"}
 
 
@@ -83,7 +86,7 @@ def test_file_systems_are_those_of_df(demo: str) -> None:
 
 
 def test_network_counters_are_the_hosts(demo: str) -> None:
-    devices = {series["metric"]["device"] for series in query("llm_monitor_node_network_receive_bytes_total")}  # type: ignore[index]
+    devices = {series["metric"]["device"] for series in query("llm_monitor_node_network_receive_bytes_total")}
     own = {path.name for path in Path("/sys/class/net").iterdir() if (path / "device").exists() or path.name == "eth0"}
     assert own <= devices
     received = int(Path("/sys/class/net/eth0/statistics/rx_bytes").read_text())

@@ -99,7 +99,10 @@ def test_secrets_of_receivers_become_files() -> None:
     receivers = [
         {"name": "ops", "slack_configs": [{"channel": "#gpu", "api_url": "https://hooks/secret"}]},
         {"name": "on call", "pagerduty_configs": [{"routing_key": "key"}]},
-        {"name": "hook", "webhook_configs": [{"url": "http://in/secret", "http_config": {"basic_auth": {"password": "p"}}}]},
+        {
+            "name": "hook",
+            "webhook_configs": [{"url": "http://in/secret", "http_config": {"basic_auth": {"password": "p"}}}],
+        },
         {"name": "mail", "email_configs": [{"to": "a@b", "auth_password": "q"}]},
         {"name": "genie", "opsgenie_configs": [{"api_url": "https://api.opsgenie.com/", "api_key": "k"}]},
     ]
