@@ -3,6 +3,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import json
+import tarfile
+
+from ansible.errors import AnsibleError
+from ansible.plugins.lookup import LookupBase
+
 DOCUMENTATION = r"""
 name: bundle_images
 author: The llmops.monitoring authors (@llmops)
@@ -30,12 +36,6 @@ _raw:
   type: list
   elements: dict
 """
-
-import json
-import tarfile
-
-from ansible.errors import AnsibleError
-from ansible.plugins.lookup import LookupBase
 
 PREFIX = "llm-monitor/"
 
