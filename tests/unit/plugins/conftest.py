@@ -45,6 +45,9 @@ class FakeEngine:
             return 200, [found for found in self.running if _selected(found, json.loads(query.get("filters", "{}")))]
         if path == "/containers/create":
             return self._create(query["name"], body)
+        if parts[0] == "images":
+            image = "/".join(parts[1:-1])
+            return (200, {"Id": image}) if image in self.images else (404, {"message": f"No such image: {image}"})
         if parts[0] == "containers":
             return self._container(method, parts[1], parts[2] if len(parts) > 2 else "", query)
         return 404, {"message": f"page not found: {path}"}

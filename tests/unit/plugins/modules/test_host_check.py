@@ -1,0 +1,194 @@
+"""What stands in the way on a host: real sockets, a played engine."""
+
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.llmops.monitoring.plugins.module_utils import _listeners
+from ansible_collections.llmops.monitoring.plugins.modules import host_check
+
+DEBIAN = 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nID=debian\nVERSION_ID="12"\n'
+
+
+@pytest.fixture
+def check(run_module: Any, fake_engine: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return a function that checks this host as if it were a supported one."""
+    monkeypatch.setattr(host_check, "_read_os_release", lambda: DEBIAN)
+    monkeypatch.setattr(host_check, "_PROCESSORS", (os.uname().machine,))
+    fake_engine.info = {"DockerRootDir": str(tmp_path)}
+
+    def run(**options: Any) -> Any:
+        merged = {"dir": str(tmp_path / "opt/llm-monitor"), "socket_path": fake_engine.socket_path, **options}
+        return run_module(host_check.main, merged, check_mode=True)
+
+    return run
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def wanted(port: int, address: str = "127.0.0.1") -> list[dict[str, Any]]:
+    return [{"variable": "prometheus_port", "port": port, "address": address}]
+
+
+def publishing(port: int, project: str | None, ip: str = "127.0.0.1") -> dict[str, Any]:
+    labels = {"com.docker.compose.project": project} if project else {}
+    ports = [{"PrivatePort": 9090, "Type": "tcp"}, {"IP": ip, "PrivatePort": 9090, "PublicPort": port, "Type": "tcp"}]
+    return {"Id": "ab" * 32, "Names": ["/web-1"], "Image": "nginx:1", "Labels": labels, "Ports": ports}
+
+
+def test_a_host_in_order_passes(check: Any, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    result = check(ports=wanted(port), min_free_bytes=1)
+    assert not result["failed"]
+    assert not result["changed"]
+    assert result["registries_reachable"] == []
+    assert not (tmp_path / "opt").exists()
+
+
+def test_a_taken_port_is_told_with_its_process(check: Any, taken: int) -> None:
+    result = check(ports=wanted(taken))
+    process = Path("/proc/self/comm").read_text().strip()
+    words = f"{process} (process {os.getpid()}) listens on 127.0.0.1:{taken}. Stop that, or choose another port"
+    assert result["problems"] == [f"prometheus_port is {taken}, but {words}"]
+    assert result["msg"].startswith("One thing stands in the way:\n- prometheus_port")
+
+
+def test_a_port_on_another_address_is_free(check: Any, taken: int) -> None:
+    assert not check(ports=wanted(taken, "127.0.0.2"))["failed"]
+    assert check(ports=wanted(taken, "0.0.0.0"))["failed"]
+
+
+def test_our_own_containers_may_hold_the_port(check: Any, fake_engine: Any, taken: int) -> None:
+    fake_engine.running = [publishing(taken, "llm-monitor")]
+    assert not check(ports=wanted(taken))["failed"]
+
+
+@pytest.mark.parametrize("project", ["shop", None])
+def test_a_container_of_others_is_named(check: Any, fake_engine: Any, taken: int, project: str | None) -> None:
+    fake_engine.running = [publishing(taken, project, ip="0.0.0.0")]
+    (problem,) = check(ports=wanted(taken))["problems"]
+    assert "but the container web-1 (nginx:1) publishes it" in problem
+
+
+@pytest.mark.parametrize(("project", "is_free"), [("llm-monitor", True), ("shop", False)])
+def test_a_container_on_the_hosts_network_is_recognised(
+    check: Any, fake_engine: Any, monkeypatch: pytest.MonkeyPatch, project: str, is_free: bool
+) -> None:
+    listener = _listeners.Listener("0.0.0.0", 9100, 1, 7, "python", "ab" * 32)
+    monkeypatch.setattr(_listeners, "listeners", lambda ports: [listener])
+    fake_engine.running = [{**publishing(9100, project), "Ports": []}]
+    result = check(ports=wanted(9100))
+    assert result["failed"] is not is_free
+    assert is_free or "python (process 7) in the container web-1 (nginx:1) listens on 0.0.0.0:9100" in result["msg"]
+
+
+def test_too_little_disk_is_told_once_for_one_file_system(check: Any) -> None:
+    (problem,) = check(min_free_bytes=10**18)["problems"]
+    assert "needs 1000000.0 TB of free disk, but its file system has" in problem
+    assert "llm_monitor_min_free_bytes" in problem
+
+
+def test_the_engines_disk_can_need_more(check: Any, tmp_path: Path) -> None:
+    (problem,) = check(engine_min_free_bytes=10**18)["problems"]
+    assert problem.startswith(f"Docker at {tmp_path} needs")
+
+
+def test_no_engine_is_fine(check: Any, tmp_path: Path) -> None:
+    assert not check(socket_path=str(tmp_path / "none.sock"))["failed"]
+
+
+def test_a_stopped_engine_is_fine(check: Any, tmp_path: Path) -> None:
+    path = str(tmp_path / "dead.sock")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(path)
+    assert not check(socket_path=path)["failed"]
+
+
+def test_an_old_engine_is_told(check: Any, fake_engine: Any) -> None:
+    fake_engine.version = "19.03.15"
+    assert check()["problems"] == ["The Docker engine is 19.03.15; it must be 20.10 or later. Upgrade it."]
+    fake_engine.version = "20.10.24+dfsg1"
+    assert not check()["failed"]
+
+
+def test_an_engine_that_refuses_us_is_told(check: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_arguments: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    (problem,) = check()["problems"]
+    assert "may not open the Docker engine's socket" in problem
+
+
+class _Registry(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(401)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *args: Any, **kwargs: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def registry() -> Iterator[str]:
+    with HTTPServer(("127.0.0.1", 0), _Registry) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+def test_registries_are_told_apart(check: Any, registry: str) -> None:
+    result = check(registries=[registry, "127.0.0.1:1"])
+    (problem,) = result["problems"]
+    assert "The registry 127.0.0.1:1 can't be reached: Connection refused." in problem
+    assert "llm_monitor_registry_mirror" in problem
+    assert "bundle" in problem
+    assert "distro" in problem
+    assert result["registries_reachable"] == [registry]
+
+
+def test_registries_are_not_asked_when_no_image_is_missing(check: Any, fake_engine: Any) -> None:
+    fake_engine.images = {"a:1", "docker.io/b:1"}
+    assert not check(registries=["127.0.0.1:1"], images=["a:1", "docker.io/b:1"])["failed"]
+    assert check(registries=["127.0.0.1:1"], images=["a:1", "c:1"])["failed"]
+
+
+SYSTEMS = [
+    ("debian", "12", True),
+    ("debian", "13", True),
+    ("debian", "11", False),
+    ("ubuntu", "22.04", True),
+    ("ubuntu", "24.04", True),
+    ("ubuntu", "20.04", False),
+    ("rocky", "9.4", True),
+    ("rhel", "9", True),
+    ("rhel", "90.1", False),
+    ("almalinux", "8.10", False),
+    ("arch", "", False),
+]
+
+
+@pytest.mark.parametrize(("kind", "release", "known"), SYSTEMS)
+def test_systems(kind: str, release: str, known: bool) -> None:
+    problems = host_check.system_problems(f'NAME="x"\nID={kind}\nVERSION_ID="{release}"\n# comment\n', "aarch64")
+    assert (problems == []) is known
+    assert known or problems[0].startswith(f"The operating system is {kind}; supported are Debian 12")
+
+
+def test_an_unknown_processor_is_told() -> None:
+    assert host_check.system_problems(DEBIAN, "riscv64") == [
+        "The processor is riscv64; supported are x86_64 and aarch64"
+    ]
