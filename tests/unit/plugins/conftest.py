@@ -1,15 +1,10 @@
 """Plays a Docker engine at the socket that the modules ask."""
 
 import json
-import re
-import socketserver
-import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler
-from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote
 
 import pytest
 
@@ -30,13 +25,13 @@ class FakeEngine:
     info: dict[str, Any] = field(default_factory=dict)
     version: str = "28.2.2"
 
-    def answer(self, method: str, target: str, body: Any) -> tuple[int, Any]:
-        url = urlsplit(target)
-        path = unquote(re.sub(r"^/v[\d.]+", "", url.path))
-        query = {name: values[0] for name, values in parse_qs(url.query).items()}
+    def answer(self, request: Any) -> tuple[Any, ...]:
+        """Return status, body and headers."""
+        path = unquote(request.path)
+        query = {name: values[0] for name, values in parse_qs(request.query).items()}
         parts = path.strip("/").split("/")
         if path == "/_ping":
-            return 200, b"OK"
+            return 200, b"OK", {"Api-Version": "1.41"}
         if path == "/version":
             return 200, {"Version": self.version, "ApiVersion": "1.41", "Os": "linux", "Arch": "amd64"}
         if path == "/info":
@@ -44,12 +39,12 @@ class FakeEngine:
         if path == "/containers/json":
             return 200, [found for found in self.running if _selected(found, json.loads(query.get("filters", "{}")))]
         if path == "/containers/create":
-            return self._create(query["name"], body)
+            return self._create(query["name"], request.body)
         if parts[0] == "images":
             image = "/".join(parts[1:-1])
             return (200, {"Id": image}) if image in self.images else (404, {"message": f"No such image: {image}"})
         if parts[0] == "containers":
-            return self._container(method, parts[1], parts[2] if len(parts) > 2 else "", query)
+            return self._container(request.method, parts[1], parts[2] if len(parts) > 2 else "", query)
         return 404, {"message": f"page not found: {path}"}
 
     def _create(self, name: str, config: dict[str, Any]) -> tuple[int, Any]:
@@ -78,42 +73,9 @@ def _selected(container: Mapping[str, Any], filters: Mapping[str, list[str]]) ->
     return all(label in labels for label in filters.get("label", []))
 
 
-class _Handler(BaseHTTPRequestHandler):
-    server: "_Server"
-
-    def _serve(self) -> None:
-        length = int(self.headers.get("Content-Length") or 0)
-        body = json.loads(self.rfile.read(length)) if length else None
-        status, content = self.server.engine.answer(self.command, self.path, body)
-        data = content if isinstance(content, bytes) else json.dumps(content).encode()
-        self.send_response(status)
-        self.send_header("Api-Version", "1.41")
-        if status != 204:
-            self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    do_GET = do_POST = do_DELETE = _serve
-
-    def address_string(self) -> str:
-        return "unix"
-
-    def log_message(self, *_arguments: object) -> None:
-        """Say nothing."""
-
-
-class _Server(socketserver.ThreadingUnixStreamServer):
-    daemon_threads = True
-    engine: FakeEngine
-
-
 @pytest.fixture
-def fake_engine(tmp_path: Path) -> Iterator[FakeEngine]:
-    engine = FakeEngine(str(tmp_path / "docker.sock"))
-    with _Server(engine.socket_path, _Handler) as server:
-        server.engine = engine
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        yield engine
-        server.shutdown()
-        thread.join()
+def fake_engine(engine: Any, answer: Any, monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
+    """Return an engine behind a real socket that keeps containers and images in mind."""
+    fake = FakeEngine(engine.socket_path)
+    monkeypatch.setattr(engine, "answer", lambda request: answer(*fake.answer(request)))
+    return fake

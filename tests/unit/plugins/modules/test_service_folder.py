@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.llmops.monitoring.plugins.modules import service_folder, service_snapshot
 
 IMAGE = "prom/prometheus:v3"
@@ -249,7 +250,11 @@ def test_check_mode_checks_in_a_temporary_folder_and_writes_nothing(apply: Any, 
     assert apply(check=True)["failed"]
 
 
-def test_check_mode_says_when_it_could_not_check(apply: Any, fake_engine: Any, base: Path, tmp_path: Path) -> None:
+def test_check_mode_says_when_it_could_not_check(
+    apply: Any, fake_engine: Any, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warned: list[str] = []
+    monkeypatch.setattr(AnsibleModule, "warn", lambda self, text: warned.append(text))
     fake_engine.images.clear()
     result = apply(check=True)
     assert not result["checked"]
@@ -257,7 +262,8 @@ def test_check_mode_says_when_it_could_not_check(apply: Any, fake_engine: Any, b
     result = apply(check=True, socket_path=str(tmp_path / "none.sock"))
     assert result["changed"]
     assert "no Docker engine's socket" in result["not_checked"]
-    assert any("was not checked" in str(warning) for warning in result["warnings"])
+    assert all(text.startswith("The new configuration of prometheus was not checked: ") for text in warned)
+    assert len(warned) == 2
     assert not base.exists()
 
 
