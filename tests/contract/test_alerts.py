@@ -1,0 +1,163 @@
+"""What alerts, their catalogue, runbooks, tests and the exporters' declarations promise each other."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.llmops.monitoring.docs.build import alerts
+
+RUNBOOKS = alerts.ROOT / "docs" / "runbooks"
+EXPORTERS = alerts.ROOT / "files" / "exporters" / "src" / "llm_monitor"
+TESTS = alerts.ROOT / "tests" / "rules"
+
+SEVERITIES = {"critical", "warning", "info", "none"}
+SCRAPE_INTERVAL = 30
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+# The limits that were agreed on, by the alert and its severity. Some are a condition of the expression itself.
+AGREED: dict[tuple[str, str], dict[str, Any]] = {
+    ("HostDown", "critical"): {"for": "2m"},
+    ("HostCpuHigh", "warning"): {"threshold": 0.90, "for": "5m"},
+    ("HostIoWaitHigh", "warning"): {"threshold": 0.20, "for": "15m"},
+    ("HostMemoryLow", "warning"): {"threshold": 0.20, "for": "5m"},
+    ("HostMemoryLow", "critical"): {"critical_threshold": 0.05, "critical_for": "2m"},
+    ("HostOomKill", "critical"): {"threshold": 0},
+    ("ShmFull", "warning"): {"threshold": 0.90, "for": "5m"},
+    ("DiskFillsIn24h", "warning"): {"window": "6h", "horizon": 86400, "threshold": 0.40, "for": "1h"},
+    ("DiskFillsIn4h", "critical"): {"window": "6h", "horizon": 14400, "threshold": 0.20, "for": "1h"},
+    ("DiskLow", "critical"): {"threshold": 0.10, "for": "15m"},
+    ("InodesLow", "warning"): {"threshold": 0.05},
+    ("FilesystemReadOnly", "critical"): {"for": "1m"},
+    ("ClockSkew", "warning"): {"threshold": 0.05, "for": "10m"},
+    ("NetworkErrors", "warning"): {"threshold": 0.01, "for": "10m"},
+    ("PressureHigh", "warning"): {"threshold": 0.10, "for": "10m"},
+    ("Watchdog", "none"): {"for": "0m"},
+    ("TargetDown", "warning"): {"for": "5m"},
+    ("RuleEvaluationFailures", "warning"): {"threshold": 0},
+    ("ConfigReloadFailed", "warning"): {"for": "5m"},
+    ("AlertmanagerNotificationsFailing", "critical"): {},
+    ("SeriesBudgetExceeded", "warning"): {"threshold": 1, "for": "15m"},
+    ("ScrapeSlow", "warning"): {"threshold": 0.80, "for": "10m"},
+    ("CollectorFailing", "warning"): {"for": "10m"},
+    ("PrometheusStorageFilling", "warning"): {},
+}
+
+VALUES = alerts.variables()
+CATALOGUE: dict[str, dict[str, Any]] = VALUES["prometheus_alert_catalogue"]
+RULES = [rule for kind in alerts.SECTIONS for rule in alerts.rules(f"{kind}_alerts", VALUES)]
+RECORDED = [rule for kind in alerts.SECTIONS for rule in alerts.rules(f"{kind}_rules", VALUES)]
+EXPRESSIONS = [rule["expr"] for rule in [*RULES, *RECORDED]]
+
+
+def names_in(expression: str) -> set[str]:
+    """Return the names of metrics that an expression reads; what is quoted is no name."""
+    return set(re.findall(r"[a-z_][a-z0-9_:]*", re.sub(r'"[^"]*"', "", expression)))
+
+
+def declared_metrics() -> set[str]:
+    sources = EXPORTERS.glob("*/metrics.py")
+    return {name for path in sources for name in re.findall(r'"(llm_monitor_\w+)"', path.read_text(encoding="utf-8"))}
+
+
+def expectations(name: str) -> Iterator[tuple[str, list[set[str]]]]:
+    """Yield each group of promtool's tests about an alert: its name, and the severities that fire, check by check."""
+    for path in sorted(TESTS.glob("*/*.yml")):
+        for group in yaml.safe_load(path.read_text(encoding="utf-8"))["tests"]:
+            checks = [check for check in group["alert_rule_test"] if check["alertname"] == name]
+            if checks:
+                firing = [{alert["exp_labels"]["severity"] for alert in check["exp_alerts"]} for check in checks]
+                yield group["name"], firing
+
+
+def test_catalogue_and_templates_have_the_same_alerts() -> None:
+    written = [path.read_text(encoding="utf-8") for path in alerts.TEMPLATES.glob("*_alerts.yml.j2")]
+    assert {name for text in written for name in re.findall(r"- alert: (\w+)", text)} == set(CATALOGUE)
+    assert {rule["alert"] for rule in RULES} == set(CATALOGUE)
+
+
+def test_limits_are_those_agreed_on() -> None:
+    assert {(rule["alert"], rule["labels"]["severity"]) for rule in RULES} == set(AGREED)
+    for (name, _severity), limits in AGREED.items():
+        assert {key: CATALOGUE[name][key] for key in limits} == limits, name
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule['alert']}-{rule['labels']['severity']}")
+def test_alert_says_what_a_reader_needs(rule: dict[str, Any]) -> None:
+    name = rule["alert"]
+    page = CATALOGUE[name].get("runbook", name)
+    assert set(rule["labels"]) == {"severity", "component"}
+    assert rule["labels"]["severity"] in SEVERITIES
+    assert rule["labels"]["component"] == CATALOGUE[name]["component"]
+    assert set(rule["annotations"]) == {"summary", "description", "runbook_url", "dashboard_uid"}
+    assert rule["annotations"]["runbook_url"] == f"{VALUES['prometheus_runbook_url_base']}/{page}.md"
+    assert rule["annotations"]["dashboard_uid"] == CATALOGUE[name]["dashboard"]
+    if "threshold" in CATALOGUE[name]:
+        assert "$value" in rule["annotations"]["description"]
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_alert_has_a_runbook(name: str) -> None:
+    text = (RUNBOOKS / f"{CATALOGUE[name].get('runbook', name)}.md").read_text(encoding="utf-8")
+    assert name in text.splitlines()[0]
+    assert re.findall(r"(?m)^## (.+)$", text) == ["How bad", "Check", "Do", "Silence and tune"]
+    tuning = text.split("## Silence and tune")[1]
+    named = set(re.findall(r"`(\w+)`", tuning))
+    shared = {"component", "dashboard", "runbook", "severity"}
+    limits = set(CATALOGUE[name]) - shared
+    assert limits <= named or name == "Watchdog", limits - named
+    assert f"../alerts.md#{CATALOGUE[name].get('runbook', name).lower()}" in tuning
+
+
+def test_every_runbook_belongs_to_an_alert() -> None:
+    pages = {path.stem for path in RUNBOOKS.glob("*.md")} - {"README"}
+    assert pages == {keys.get("runbook", name) for name, keys in CATALOGUE.items()}
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    for path in [*RUNBOOKS.glob("*.md"), alerts.PAGE]:
+        for target in re.findall(r"\]\(([^)#:]+\.md)", path.read_text(encoding="utf-8")):
+            assert (path.parent / target).is_file(), f"{path.name} links to {target}"
+
+
+@pytest.mark.parametrize(("name", "severity"), [key for key in AGREED if key[0] != "Watchdog"])
+def test_alert_is_tested(name: str, severity: str) -> None:
+    groups = dict(expectations(name))
+    fires = [[severity in firing for firing in checks] for checks in groups.values()]
+    quiet = [group for group, checks in groups.items() if not any(severity in firing for firing in checks)]
+    assert any(False in checks[checks.index(True) :] for checks in fires if True in checks), "nothing resolves"
+    assert any(f"{name} stays quiet" in group for group in quiet), "nothing stays quiet"
+
+
+def test_quiet_is_just_below_for_every_alert() -> None:
+    changes = yaml.safe_load((TESTS / "just_below.yml").read_text(encoding="utf-8"))
+    assert {name for change in changes for name in change} == set(CATALOGUE) - {"Watchdog"}
+
+
+def test_metrics_of_rules_are_declared_by_an_exporter() -> None:
+    read = {name for expression in EXPRESSIONS for name in names_in(expression)}
+    assert {name for name in read if name.startswith("llm_monitor_")} <= declared_metrics()
+    own = (EXPORTERS / "base" / "metrics" / "own.py").read_text(encoding="utf-8")
+    assert '_collector_success"' in own
+
+
+def test_what_is_recorded_is_what_alerts_read() -> None:
+    read = {name for rule in RULES for name in names_in(rule["expr"]) if ":" in name}
+    assert read == {rule["record"] for rule in RECORDED}
+    for name in read:
+        assert re.fullmatch(r"instance(_[a-z]+)?:[a-z_]+:(ratio|seconds)(_rate5m)?", name), name
+
+
+def test_windows_hold_four_scrapes() -> None:
+    windows = {window for expression in EXPRESSIONS for window in re.findall(r"\[(\d+[smhd])\]", expression)}
+    assert windows
+    for window in windows:
+        assert int(window[:-1]) * SECONDS[window[-1]] >= 4 * SCRAPE_INTERVAL, window
+    assert VALUES["prometheus_scrape_interval"] == f"{SCRAPE_INTERVAL}s"
+
+
+def test_the_page_of_alerts_is_up_to_date() -> None:
+    assert alerts.PAGE.read_text(encoding="utf-8") == alerts.page()
