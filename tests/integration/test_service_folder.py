@@ -1,0 +1,169 @@
+"""service_folder, service_signal and service_snapshot together: a real Prometheus, checked by a real promtool."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import tarfile
+import time
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.llmops.monitoring.plugins.modules import service_folder, service_signal, service_snapshot
+
+PROJECT = f"llm-monitor-test-{uuid.uuid4().hex[:8]}"
+USER = "65534:65534"
+
+
+def tool(name: str) -> Path:
+    """Return one of the tools that the Makefile fetches, or an installed one."""
+    folder = os.environ.get("LLM_MONITOR_TOOLS", "")
+    found = shutil.which(name, path=os.pathsep.join(filter(None, [folder, os.environ["PATH"]])))
+    if found is None:
+        pytest.fail(f"{name} is neither in LLM_MONITOR_TOOLS ({folder or 'not set'}) nor on the PATH; see `make`.")
+    return Path(found).resolve()
+
+
+def docker(*arguments: str, content: bytes | None = None) -> str:
+    done = subprocess.run(["docker", *arguments], input=content, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout.decode().strip()
+
+
+@pytest.fixture(scope="module")
+def image() -> Iterator[str]:
+    """Return an image with prometheus and promtool, and nothing else but the libraries that they need."""
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        libraries = set()
+        for name in ("prometheus", "promtool"):
+            tar.add(tool(name), f"bin/{name}")
+            needed = subprocess.run(["ldd", tool(name)], capture_output=True, text=True, check=False).stdout
+            libraries |= set(re.findall(r"(/\S+) \(0x", needed))
+        for library in libraries:
+            tar.add(Path(library).resolve(), library.lstrip("/"))
+    reference = f"{PROJECT}:latest"
+    docker("import", "-", reference, content=archive.getvalue())
+    yield reference
+    docker("rmi", "--force", reference)
+
+
+class Prometheus:
+    """One service on this host, with the modules that look after it."""
+
+    def __init__(self, base: Path, image: str, run_module: Callable[..., dict[str, Any]]) -> None:
+        self.base = base
+        self.image = image
+        self.run_module = run_module
+        self.container = ""
+
+    def folder(self, interval: str, rules: str = "groups: []\n", check_mode: bool = False) -> dict[str, Any]:
+        options = {
+            "name": "prometheus",
+            "dir": str(self.base),
+            "files": {
+                "compose.yaml": "services: {}\n",
+                "prometheus.yml": f"global: {{scrape_interval: {interval}}}\nrule_files: [rules/*.yml]\n",
+                "rules/a.yml": rules,
+            },
+            "secrets": {"token": "s3cr3t"},
+            "secrets_owner": USER,
+            "mount": "/etc/prometheus",
+            "checks": [
+                {
+                    "image": self.image,
+                    "entrypoint": ["/bin/promtool"],
+                    "command": ["check", "config", "/etc/prometheus/prometheus.yml"],
+                    "user": USER,
+                }
+            ],
+            "reload": True,
+        }
+        return self.run_module(service_folder.main, options, check_mode=check_mode)
+
+    def start(self) -> None:
+        mounts = [f"{self.base}/prometheus:/etc/prometheus:ro", f"{self.base}/secrets/prometheus:/run/secrets:ro"]
+        labels = [f"com.docker.compose.project={PROJECT}", "com.docker.compose.service=prometheus"]
+        self.container = docker(
+            *("run", "--detach", "--user", USER, "--read-only", "--tmpfs", "/data:mode=1777"),
+            *(part for mount in mounts for part in ("--volume", mount)),
+            *(part for label in labels for part in ("--label", label)),
+            *("--publish", "127.0.0.1::9090", "--entrypoint", "/bin/prometheus", self.image),
+            *("--config.file=/etc/prometheus/prometheus.yml", "--storage.tsdb.path=/data"),
+        )
+
+    def signal(self) -> dict[str, Any]:
+        return self.run_module(service_signal.main, {"services": ["prometheus"], "project": PROJECT})
+
+    def snapshot(self, state: str) -> dict[str, Any]:
+        options = {"services": ["prometheus"], "state": state, "dir": str(self.base)}
+        return self.run_module(service_snapshot.main, options)
+
+    def runs_with(self, interval: str, within: float = 20.0) -> None:
+        """Wait until the running Prometheus has read a scrape interval."""
+        address = docker("port", self.container, "9090/tcp").splitlines()[0]
+        deadline = time.monotonic() + within
+        seen = ""
+        while f"scrape_interval: {interval}\n" not in seen:
+            assert time.monotonic() < deadline, (seen, docker("logs", "--tail", "20", self.container))
+            try:
+                with urllib.request.urlopen(f"http://{address}/api/v1/status/config", timeout=5) as answer:
+                    seen = json.load(answer)["data"]["yaml"]
+            except (urllib.error.URLError, ConnectionError):
+                time.sleep(0.2)
+
+
+@pytest.fixture
+def prometheus(tmp_path: Path, image: str, run_module: Callable[..., dict[str, Any]]) -> Iterator[Prometheus]:
+    service = Prometheus(tmp_path / "llm-monitor", image, run_module)
+    yield service
+    if service.container:
+        docker("rm", "--force", "--volumes", service.container)
+
+
+def test_a_change_reaches_the_running_service_by_reload_and_can_be_undone(prometheus: Prometheus) -> None:
+    first = prometheus.folder("30s")
+    assert (first["checked"], first["action"]) == (True, "recreate")
+    prometheus.start()
+    prometheus.runs_with("30s")
+    prometheus.snapshot("saved")
+
+    second = prometheus.folder("15s")
+    assert (second["checked"], second["action"]) == (True, "reload")
+    assert len(prometheus.signal()["containers"]) == 1
+    prometheus.runs_with("15s")
+
+    assert prometheus.snapshot("restored")["services"] == ["prometheus"]
+    prometheus.signal()
+    prometheus.runs_with("30s")
+    assert not prometheus.folder("30s")["changed"]
+
+
+def test_a_rule_that_promtool_rejects_replaces_nothing(prometheus: Prometheus) -> None:
+    prometheus.folder("30s")
+    before = {path: path.read_bytes() for path in prometheus.base.rglob("*") if path.is_file()}
+    wrong = "groups:\n  - name: g\n    rules:\n      - alert: A\n        expr: up ==\n"
+    for check_mode in (True, False):
+        result = prometheus.folder("30s", wrong, check_mode=check_mode)
+        assert result["failed"]
+        assert "nothing of it was put in place" in result["msg"]
+        assert "prometheus/rules/a.yml" in result["msg"]
+        assert "could not parse expression" in result["msg"]
+        assert "expr: up ==" in result["msg"]
+    assert {path: path.read_bytes() for path in prometheus.base.rglob("*") if path.is_file()} == before
+    assert docker("ps", "--all", "--quiet", "--filter", f"ancestor={prometheus.image}") == ""
+
+
+def test_check_mode_checks_with_the_engine_and_writes_nothing(prometheus: Prometheus) -> None:
+    result = prometheus.folder("30s", check_mode=True)
+    assert (result["changed"], result["checked"]) == (True, True)
+    assert not prometheus.base.exists()
