@@ -19,7 +19,6 @@ class Exporter:
 
     Attributes:
         name: Its name on the command line, in settings and in logs.
-        subsystem: The start of its own metrics' names, such as `llm_monitor_node`.
         families: All its families in the order in which they are exposed and documented.
         collectors: Collectors that run when Prometheus asks.
         background: Collectors that run at their own interval.
@@ -31,7 +30,6 @@ class Exporter:
     """
 
     name: str
-    subsystem: str
     families: Sequence[Family]
     collectors: Sequence[Collector] = ()
     background: Sequence[Background] = ()
@@ -59,4 +57,4 @@ class Exporter:
 
     def own_families(self) -> OwnFamilies:
         """Return the families that tell about the exporter itself."""
-        return OwnFamilies.of(self.subsystem)
+        return OwnFamilies.of(self.name)

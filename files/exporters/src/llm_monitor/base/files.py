@@ -6,7 +6,7 @@ from types import TracebackType
 
 from llm_monitor.base.errors import SourceError, SourceMissingError
 
-_CHUNK = 1 << 16
+_CHUNK = 1 << 14
 _ABSENT = frozenset(
     {
         errno.ENOENT,

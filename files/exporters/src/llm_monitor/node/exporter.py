@@ -37,7 +37,6 @@ def build(settings: Settings, source: NodeSource | None = None) -> Exporter:
     )
     return Exporter(
         name="node",
-        subsystem="llm_monitor_node",
         families=FAMILIES,
         collectors=collectors(source or HostSource(str(settings.host_root)), choices),
     )

@@ -1,6 +1,5 @@
 """Checks what the reader found, and says what is wrong in an operator's words."""
 
-import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -109,6 +108,9 @@ def _sentence(
 
 def _unknown(parent: type[BaseModel], place: list[str], also: Sequence[str]) -> str:
     allowed = sorted([*parent.model_fields, *(also if len(place) == 1 else ())])
+    # Only a start that fails needs it, so it does not stay in the memory of one that doesn't.
+    import difflib
+
     close = difflib.get_close_matches(place[-1], allowed, n=1)
     hint = f"did you mean {close[0]}? " if close else ""
     return f"there is no such setting; {hint}expected one of {', '.join(allowed)}"

@@ -14,7 +14,8 @@ TEXT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 _GZIP_LEVEL = 3
-_GZIP_WINDOW = 31
+_GZIP_WINDOW = 16 + 13
+_GZIP_MEMORY = 6
 _LABEL_ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 _HELP_ESCAPES = str.maketrans({"\\": r"\\", "\n": r"\n"})
 
@@ -62,8 +63,8 @@ def sample_lines(family: Family, series: Mapping[str, Value]) -> str:
 
 
 def compress(body: bytes) -> bytes:
-    """Return `body` gzipped, at a level where a scrape's CPU counts more than its last bytes."""
-    packer = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP_WINDOW)
+    """Return `body` gzipped, with settings that prefer little CPU and memory to the last bytes."""
+    packer = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP_WINDOW, _GZIP_MEMORY)
     return packer.compress(body) + packer.flush()
 
 

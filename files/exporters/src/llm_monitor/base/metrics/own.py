@@ -17,8 +17,9 @@ class OwnFamilies(NamedTuple):
     build_info: Family
 
     @classmethod
-    def of(cls, subsystem: str) -> Self:
-        """Return the families for the exporter whose metrics start with `subsystem`."""
+    def of(cls, exporter: str) -> Self:
+        """Return the families of the exporter of that name."""
+        subsystem = f"llm_monitor_{exporter}"
         return cls(
             Family(
                 f"{subsystem}_up",
