@@ -89,8 +89,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class _Server(ThreadingHTTPServer):
-    def __init__(self, prometheus: PreparedPrometheus) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+    def __init__(self, prometheus: PreparedPrometheus, port: int = 0) -> None:
+        super().__init__(("127.0.0.1", port), _Handler)
         self.prometheus = prometheus
 
 
@@ -177,30 +177,23 @@ def test_it_waits_until_everything_holds_at_once(check: Any, prometheus: Prepare
 
 
 def test_it_waits_for_a_prometheus_that_is_not_there_yet(run_module: Any) -> None:
-    server = _Server(PreparedPrometheus())
-    server.socket.close()
-    port = server.server_port
-    late: list[_Server] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    servers: list[_Server] = []
 
     def start() -> None:
-        late.append(_LateServer(port))
-        late[0].serve_forever(0.02)
+        servers.append(_Server(PreparedPrometheus(), port))
+        servers[0].serve_forever(0.02)
 
     timer = threading.Timer(0.3, start)
     timer.start()
     result = run_module(module.main, {"url": f"http://127.0.0.1:{port}", "timeout": 20, "interval": 0.05})
-    late[0].shutdown()
-    late[0].server_close()
+    servers[0].shutdown()
+    servers[0].server_close()
     timer.join()
 
     assert result["failed"] is False
     assert result["attempts"] > 1
-
-
-class _LateServer(_Server):
-    def __init__(self, port: int) -> None:
-        ThreadingHTTPServer.__init__(self, ("127.0.0.1", port), _Handler)
-        self.prometheus = PreparedPrometheus()
 
 
 # ------------------------------------------------------------ what does not hold
