@@ -1,0 +1,58 @@
+"""What the roles say about themselves agrees: defaults, argument specs, choices, READMEs."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.llmops.monitoring.docs.build import roles
+
+ROOT = Path(__file__).resolve().parents[2]
+ROLES = sorted(path for path in (ROOT / "roles").iterdir() if path.is_dir())
+
+
+def options_of(role: Path) -> dict[str, dict[str, Any]]:
+    specs = yaml.safe_load((role / "meta/argument_specs.yml").read_text(encoding="utf-8"))["argument_specs"]
+    options: dict[str, dict[str, Any]] = specs["main"].get("options") or {}
+    return options
+
+
+def normal(value: object) -> object:
+    """Return a value without the line breaks that YAML's block styles leave at its end."""
+    return value.strip() if isinstance(value, str) else value
+
+
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+def test_defaults_are_those_of_the_specs(role: Path) -> None:
+    specified = {name: normal(option["default"]) for name, option in options_of(role).items()}
+    assert {name: normal(value) for name, value in roles.defaults_of(role).items()} == specified
+
+
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+def test_variables_carry_the_name_of_their_role(role: Path) -> None:
+    assert [name for name in options_of(role) if not name.startswith(f"{role.name}_")] == []
+
+
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+def test_readme_has_every_variable_with_its_default(role: Path) -> None:
+    rows = re.findall(
+        r"^\| `(\w+)` \| .+? \| (`.*?`) \|", (role / "README.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert dict(rows) == {name: roles.shown(value) for name, value in roles.defaults_of(role).items()}
+
+
+def test_components_are_those_of_the_catalogue() -> None:
+    computed = yaml.safe_load((ROOT / "roles/llm_monitor/vars/main.yml").read_text(encoding="utf-8"))
+    option = options_of(ROOT / "roles/llm_monitor")["llm_monitor_components"]
+    assert set(option["choices"]) == set(computed["llm_monitor_catalogue"])
+    assert {path.name for path in (ROOT / "templates").iterdir() if path.is_dir()} == {*option["choices"], "stack"}
+
+
+def test_exporters_are_those_of_the_catalogue() -> None:
+    computed = yaml.safe_load((ROOT / "roles/exporters/vars/main.yml").read_text(encoding="utf-8"))
+    packages = {path.parent.name for path in ROOT.glob("files/exporters/src/llm_monitor/*/settings.yaml")}
+    assert set(computed["exporters_catalogue"]) == packages
+    assert set(options_of(ROOT / "roles/exporters")["exporters_enabled"]["choices"]) == packages
