@@ -170,7 +170,7 @@ def ports_of_host(settings: Mapping[str, Any], services: Sequence[str] | None) -
     """
     found = []
     for name, value in settings.items():
-        service, _, part = name.removesuffix("_port").partition("_")
+        service, _mark, part = name.removesuffix("_port").partition("_")
         number = _whole_number(value)
         if not name.endswith("_port") or number is None or not 1 <= number <= 65535:
             continue
