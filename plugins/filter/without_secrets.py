@@ -3,8 +3,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-from typing import Any
-
 DOCUMENTATION = r"""
 name: without_secrets
 author: The llmops.monitoring authors (@llmops)
@@ -42,6 +40,8 @@ _value:
     - C(value) is the input with C(..._file) keys in place of secrets, C(files) maps each file's name to its content.
   type: dict
 """
+
+from typing import Any
 
 # Keys whose value is a secret, and the key that takes a file in its place.
 # Source: the configuration references of Alertmanager and Prometheus.

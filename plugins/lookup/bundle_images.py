@@ -3,12 +3,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-import json
-import tarfile
-
-from ansible.errors import AnsibleError
-from ansible.plugins.lookup import LookupBase
-
 DOCUMENTATION = r"""
 name: bundle_images
 author: The llmops.monitoring authors (@llmops)
@@ -36,6 +30,12 @@ _raw:
   type: list
   elements: dict
 """
+
+import json
+import tarfile
+
+from ansible.errors import AnsibleError
+from ansible.plugins.lookup import LookupBase
 
 PREFIX = "llm-monitor/"
 

@@ -1,5 +1,7 @@
 """Reaching registries: real HTTP and TLS servers on loopback play them."""
 
+from __future__ import annotations
+
 import shutil
 import socket
 import ssl

@@ -1,5 +1,7 @@
 """The rules that a variable's name brings, and those between variables."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import pytest

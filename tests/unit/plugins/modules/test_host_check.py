@@ -1,5 +1,7 @@
 """What stands in the way on a host: real sockets, a played engine."""
 
+from __future__ import annotations
+
 import os
 import socket
 import threading

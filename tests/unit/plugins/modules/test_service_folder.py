@@ -1,5 +1,7 @@
 """The host's side of service_folder, over a temporary folder and a played engine."""
 
+from __future__ import annotations
+
 import os
 import stat
 import time
