@@ -25,11 +25,13 @@ class Limits:
         min_interval: Seconds during which a sample is served again instead of collected anew.
         per_family: Most series of one family.
         total: Most series of the whole exporter, its own metrics not counted.
+        longest: Seconds after which a collection is closed, whatever has not ended by then.
     """
 
     min_interval: float = 5.0
     per_family: int = 200
     total: int = 2000
+    longest: float = LONGEST_COLLECTION
 
 
 class Round:
@@ -47,10 +49,10 @@ class Round:
 
     __slots__ = ("batch", "closed", "deadline", "snapshot", "started", "stuck", "timer")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Start the clock."""
+    def __init__(self, loop: asyncio.AbstractEventLoop, longest: float) -> None:
+        """Start the clock of a collection that may last `longest` seconds."""
         self.started = time.monotonic()
-        self.deadline = Deadline(self.started + LONGEST_COLLECTION)
+        self.deadline = Deadline(self.started + longest)
         self.snapshot: Snapshot | None = None
         self.closed: asyncio.Future[None] = loop.create_future()
         self.timer: asyncio.TimerHandle | None = None
@@ -114,7 +116,7 @@ class Engine:
 
     def _begin(self) -> Round:
         loop = self._loop or asyncio.get_running_loop()
-        self._round = current = Round(loop)
+        self._round = current = Round(loop, self._limits.longest)
 
         def on_end() -> None:
             with suppress(RuntimeError):

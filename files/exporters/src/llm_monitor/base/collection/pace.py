@@ -81,7 +81,8 @@ class Ticker:
 
         def on_end() -> None:
             with suppress(RuntimeError):
-                loop.call_soon_threadsafe(self._keep, batch, begun)
+                # Looked up on the loop, because the call may end before `begin` has returned.
+                loop.call_soon_threadsafe(lambda: self._keep(batch, begun))
 
         def call() -> Result:
             return self._gather(self._background.collector, deadline)

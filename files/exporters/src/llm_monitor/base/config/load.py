@@ -57,7 +57,7 @@ def _section(
         return model.model_validate(values)
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=False)
-        problems.extend(_sentence(model, path, one, also) for one in found)
+        problems.extend(_sentence(model, path, one, values, also) for one in found)
         return None
 
 
@@ -87,23 +87,30 @@ def _with_secrets(
 
 
 def _sentence(
-    model: type[BaseModel], path: tuple[str, ...], error: Any, also: Sequence[str]
+    model: type[BaseModel], path: tuple[str, ...], error: Any, values: object, also: Sequence[str]
 ) -> str:
     """Return one problem as `setting: value is not allowed; expected …`."""
-    place = [part for part in error["loc"] if isinstance(part, str)]
-    place = _real_fields(model, place)
+    place = _real_fields(model, [part for part in error["loc"] if isinstance(part, str)])
     where = spoken([*path, *place])
     parent, field = _find(model, place)
-    if error["type"] == "extra_forbidden":
-        return (
-            f"{where}: {_shown(place, error['input'])} is set, but {_unknown(parent, place, also)}"
-        )
-    if error["type"] == "missing":
-        return f"{where}: it is not set; expected {_expected(field)}"
+    shown = _shown(place or list(path), _written(values, place))
+    match error["type"]:
+        case "extra_forbidden":
+            return f"{where}: {shown} is set, but {_unknown(parent, place, also)}"
+        case "missing":
+            return f"{where}: it is not set; expected {_expected(field)}"
+        case "model_type":
+            return f"{where}: {shown} is not allowed; expected a group of settings"
     if field is None or _model_of(field) is not None:
-        reason = error["msg"].removeprefix("Value error, ")
-        return f"{where}: {reason}" if place else f"{'.'.join(path)}: {reason}"
-    return f"{where}: {_shown(place, error['input'])} is not allowed; expected {_expected(field)}"
+        return f"{where}: {error['msg'].removeprefix('Value error, ')}"
+    return f"{where}: {shown} is not allowed; expected {_expected(field)}"
+
+
+def _written(values: object, place: Sequence[str]) -> object:
+    """Return the value at `place` as it was written, before anything made a number of it."""
+    for part in place:
+        values = values.get(part) if isinstance(values, Mapping) else None
+    return values
 
 
 def _unknown(parent: type[BaseModel], place: list[str], also: Sequence[str]) -> str:
@@ -168,7 +175,9 @@ def _model_of(field: FieldInfo) -> type[BaseModel] | None:
 
 
 def _shown(place: Sequence[str], value: object) -> str:
-    """Return a value for a message, hidden where it may be a secret."""
+    """Return a value for a message, hidden where it may be or hold a secret."""
+    if isinstance(value, Mapping):
+        return "a group"
     hidden = isinstance(value, SecretStr) or any(word in place[-1] for word in _SECRET_WORDS)
     return "a hidden value" if hidden or "auth" in place else repr(value)
 

@@ -46,6 +46,10 @@ def read(environment: Mapping[str, str]) -> dict[str, Any]:
     try:
         settings.update(overrides, merge=True)
         merged = settings.as_dict()
+    except AttributeError as error:
+        # What Dynaconf raises for a file that is a list or a single word.
+        problem = f"{environment.get(FILE_VARIABLE)!r} is not a mapping of settings to values"
+        raise SettingsError([f"{FILE_VARIABLE}: {problem}"]) from error
     except Exception as error:
         reason = " ".join(str(error).split())
         problem = f"the settings can't be read: {reason}"

@@ -33,8 +33,9 @@ class Fold:
         """Add `value` to the sum of this collection; False when its buckets don't match."""
         bounds = value.bounds if isinstance(value, Histogram) else ()
         parts = [*value.counts, value.sum] if isinstance(value, Histogram) else [value]
-        if self._bounds is None:
+        if not self._sum and bounds != self._bounds:
             self._bounds = bounds
+            self._last = self._held = []
         if bounds != self._bounds:
             return False
         self._sum = [a + b for a, b in zip(self._sum, parts, strict=True)] if self._sum else parts
@@ -122,8 +123,9 @@ class FamilyGuard:
 
     def put_other(self, series: Series, fold: Fold) -> None:
         """Put the sum in `fold` into `series` as `other`."""
-        if (real := series.pop(self._other, None)) is not None:
-            fold.add(real)
+        real = series.pop(self._other, None)
+        if real is not None and not fold.add(real):
+            self.dropped += 1
         if (total := fold.close()) is not None:
             series[self._other] = total
 
@@ -185,8 +187,8 @@ class Intake:
         """Return the series of this collection, `other` among them when it is needed."""
         guard = self._guard
         if self._overflowed and guard.family.folds:
-            if len(self._series) >= guard.cap:
-                self._fold.add(self._series.popitem()[1])
+            if len(self._series) >= guard.cap and not self._fold.add(self._series.popitem()[1]):
+                guard.dropped += 1
             guard.put_other(self._series, self._fold)
         guard.admit(self._series, self._overflowed)
         return self._series

@@ -1,0 +1,253 @@
+import asyncio
+import math
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import structlog
+from prometheus_client.parser import text_string_to_metric_families
+
+from llm_monitor.base.collection.collector import Deadline
+from llm_monitor.base.collection.engine import Engine, Limits
+from llm_monitor.base.collection.snapshot import Snapshot
+from llm_monitor.base.errors import DeclarationError
+from llm_monitor.base.exporter import Exporter
+from llm_monitor.base.metrics.family import Sample
+
+from .toys import BAD, COUNTED, GOOD, HUNG, MANY, Hang, Toy, good, toy_exporter
+
+EAGER = Limits(min_interval=0)
+Values = dict[tuple[str, ...], float]
+
+
+def values(snapshot: Snapshot) -> Values:
+    """Return a snapshot's samples by their names and labels' values."""
+    families = text_string_to_metric_families(snapshot.body().decode())
+    return {(s.name, *s.labels.values()): s.value for family in families for s in family.samples}
+
+
+def fail() -> Iterator[Sample]:
+    yield BAD(1)
+    message = "the source is gone"
+    raise OSError(message)
+
+
+async def ask(engine: Engine, seconds: float = 5) -> Values:
+    return values(await engine.snapshot(Deadline.after(seconds)))
+
+
+def test_a_collector_that_raises_loses_its_own_series_only() -> None:
+    async def check() -> None:
+        found = await ask(Engine(toy_exporter(Toy("bad", (BAD,), fail), good()), EAGER))
+        assert found["toy_good",] == 1
+        assert ("toy_bad",) not in found
+        assert found["llm_monitor_toy_up",] == 1
+        assert found["llm_monitor_toy_collector_success", "good"] == 1
+        assert found["llm_monitor_toy_collector_success", "bad"] == 0
+        assert found["llm_monitor_toy_collector_duration_seconds", "bad"] >= 0
+        assert ("llm_monitor_toy_last_success_timestamp_seconds", "bad") not in found
+        moment = found["llm_monitor_toy_last_success_timestamp_seconds", "good"]
+        assert abs(moment - time.time()) < 5
+
+    asyncio.run(check())
+
+
+def test_nothing_up_when_all_collectors_fail() -> None:
+    async def check() -> None:
+        found = await ask(Engine(toy_exporter(Toy("bad", (BAD,), fail)), EAGER))
+        assert found["llm_monitor_toy_up",] == 0
+
+    asyncio.run(check())
+
+
+def test_no_data_is_a_success() -> None:
+    async def check() -> None:
+        found = await ask(Engine(toy_exporter(Toy("bad", (BAD,), list)), EAGER))
+        assert found["llm_monitor_toy_collector_success", "bad"] == 1
+        assert found["llm_monitor_toy_up",] == 1
+
+    asyncio.run(check())
+
+
+def test_a_hung_collector_is_left_out_reported_and_never_started_twice() -> None:
+    async def check() -> None:
+        hang = Hang()
+        engine = Engine(toy_exporter(hang, good()), Limits(min_interval=0, longest=0.3))
+        began = time.monotonic()
+        first = await ask(engine)
+        assert 0.2 < time.monotonic() - began < 2
+        assert first["toy_good",] == 1
+        assert first["llm_monitor_toy_collector_success", "hung"] == 0
+        for _ in range(3):
+            began = time.monotonic()
+            found = await ask(engine)
+            assert time.monotonic() - began < 0.2
+            assert found["toy_good",] == 1
+            assert ("toy_hung",) not in found
+            assert found["llm_monitor_toy_collector_success", "hung"] == 0
+            assert found["llm_monitor_toy_collector_duration_seconds", "hung"] > 0.2
+        assert hang.calls == 1
+
+        hang.released.set()
+        while (found := await ask(engine)).get(("toy_hung",)) is None:
+            await asyncio.sleep(0.01)
+        assert found["toy_hung",] == 2, "the late result was served"
+
+    asyncio.run(check())
+
+
+def test_a_scrape_gets_what_there_is_at_its_own_deadline() -> None:
+    async def check() -> None:
+        hang = Hang()
+        engine = Engine(toy_exporter(hang, good()), EAGER)
+        began = time.monotonic()
+        answers = await asyncio.gather(ask(engine, 0.2), ask(engine, 0.4))
+        assert 0.3 < time.monotonic() - began < 2
+        assert all(answer["toy_good",] == 1 for answer in answers)
+        hang.released.set()
+
+    asyncio.run(check())
+
+
+def test_a_hundred_thousand_series_and_nan() -> None:
+    def flood() -> Iterator[Sample]:
+        for number in range(100_000):
+            yield MANY(math.nan if number % 2 else number, str(number))
+            yield COUNTED(1, str(number))
+
+    async def check() -> None:
+        flooding = Toy("flood", (MANY, COUNTED), flood)
+        found = await ask(Engine(toy_exporter(flooding, good()), EAGER), 8)
+        names = [key[0] for key in found]
+        assert names.count("toy_many") == 200
+        assert names.count("toy_counted_total") == 200
+        assert found["toy_counted_total", "other"] == 99_801
+        assert found["llm_monitor_toy_series_dropped_total", "toy_many"] == 99_800
+        assert ("llm_monitor_toy_series_dropped_total", "toy_counted_total") not in found
+        assert found["toy_good",] == 1
+        assert found["llm_monitor_toy_collector_success", "flood"] == 1
+
+    asyncio.run(check())
+
+
+def test_the_exporters_cap_counts_all_families() -> None:
+    async def check() -> None:
+        many = Toy("many", (MANY, COUNTED), lambda: [MANY(1, str(n)) for n in range(30)])
+        limits = Limits(min_interval=0, per_family=200, total=20)
+        found = await ask(Engine(toy_exporter(good(), many), limits))
+        assert [key[0] for key in found].count("toy_many") == 19
+        assert found["llm_monitor_toy_series_dropped_total", "toy_many"] == 11
+
+    asyncio.run(check())
+
+
+def test_an_undeclared_family_is_the_collectors_failure() -> None:
+    async def check() -> None:
+        odd = Toy("odd", (BAD,), lambda: [HUNG(1)])
+        found = await ask(Engine(toy_exporter(odd, good()), EAGER))
+        assert found["llm_monitor_toy_collector_success", "odd"] == 0
+        assert ("toy_hung",) not in found
+
+    asyncio.run(check())
+
+
+def test_scrapes_at_the_same_time_share_one_collection() -> None:
+    async def check() -> None:
+        slow = Toy("slow", (BAD,), lambda: [BAD(time.sleep(0.1) or 1)])
+        engine = Engine(toy_exporter(slow), EAGER)
+        answers = await asyncio.gather(*(ask(engine) for _ in range(50)))
+        assert slow.calls == 1
+        assert all(answer["toy_bad",] == 1 for answer in answers)
+
+    asyncio.run(check())
+
+
+def test_a_young_sample_is_served_again_and_an_old_one_is_not() -> None:
+    async def check() -> None:
+        toy = good()
+        engine = Engine(toy_exporter(toy), Limits(min_interval=0.2))
+        first = await engine.snapshot(Deadline.after(5))
+        assert await engine.snapshot(Deadline.after(5)) is first
+        assert toy.calls == 1
+        await asyncio.sleep(0.25)
+        assert await engine.snapshot(Deadline.after(5)) is not first
+        assert toy.calls == 2
+
+    asyncio.run(check())
+
+
+def test_an_impatient_client_does_not_spoil_the_sample_of_others() -> None:
+    async def check() -> None:
+        slow = Toy("slow", (BAD,), lambda: [BAD(time.sleep(0.3) or 1)])
+        engine = Engine(toy_exporter(slow, good()), Limits(min_interval=60))
+        hasty = await ask(engine, 0.01)
+        assert ("toy_bad",) not in hasty
+        patient = await ask(engine)
+        assert patient["toy_bad",] == 1
+        assert slow.calls == 1
+
+    asyncio.run(check())
+
+
+def test_the_first_collection_makes_it_ready_even_when_it_fails() -> None:
+    async def check() -> None:
+        toy = Toy("bad", (BAD,), fail)
+        engine = Engine(toy_exporter(toy), EAGER)
+        assert not engine.ready
+        engine.start()
+        while not engine.ready:
+            await asyncio.sleep(0.01)
+        assert toy.calls == 1
+
+    asyncio.run(check())
+
+
+def test_a_stop_answers_waiting_scrapes_at_once() -> None:
+    async def check() -> None:
+        hang = Hang()
+        engine = Engine(toy_exporter(hang, good()), EAGER)
+        waiting = asyncio.create_task(ask(engine, 8))
+        await asyncio.sleep(0.2)
+        began = time.monotonic()
+        engine.stop()
+        found = await waiting
+        assert time.monotonic() - began < 1
+        assert found["toy_good",] == 1
+        hang.released.set()
+
+    asyncio.run(check())
+
+
+def test_failures_are_logged_once_and_so_are_recoveries() -> None:
+    class Moody:
+        broken = True
+
+        def give(self) -> list[Sample]:
+            if self.broken:
+                message = "no such file"
+                raise OSError(message)
+            return [BAD(1)]
+
+    async def check() -> list[dict[str, Any]]:
+        moody = Moody()
+        engine = Engine(toy_exporter(Toy("moody", (BAD,), moody.give)), EAGER)
+        with structlog.testing.capture_logs() as lines:
+            await ask(engine)
+            await ask(engine)
+            moody.broken = False
+            await ask(engine)
+            await ask(engine)
+        return [dict(line) for line in lines]
+
+    events = [(line["event"], line["collector"]) for line in asyncio.run(check())]
+    assert events == [("collector failed", "moody"), ("collector recovered", "moody")]
+
+
+def test_an_exporter_that_declares_wrongly_is_refused() -> None:
+    with pytest.raises(DeclarationError, match="declared twice"):
+        toy_exporter(good(), Toy("again", (GOOD,), list))
+    with pytest.raises(DeclarationError, match="same name"):
+        toy_exporter(good(), Toy("good", (BAD,), list))
+    with pytest.raises(DeclarationError, match="toy_bad"):
+        Exporter("toy", (GOOD, BAD), (good(),))

@@ -1,0 +1,149 @@
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+
+from llm_monitor.base.collection.collector import Background, Deadline
+from llm_monitor.base.collection.engine import Engine, Limits
+from llm_monitor.base.metrics.family import Sample
+
+from .test_engine import Values, ask
+from .toys import BAD, HUNG, Hang, Toy, good, toy_exporter
+
+EAGER = Limits(min_interval=0)
+
+
+async def until(engine: Engine, key: tuple[str, ...], value: float | None) -> Values:
+    """Scrape until `key` has `value`, or is gone when that is None."""
+    end = time.monotonic() + 5
+    while True:
+        found = await ask(engine)
+        if found.get(key) == value:
+            return found
+        assert time.monotonic() < end, found
+        await asyncio.sleep(0.01)
+
+
+def test_a_background_collector_runs_at_its_interval_not_per_scrape() -> None:
+    async def check() -> None:
+        toy = Toy("slow", (BAD,), lambda: [BAD(7)])
+        engine = Engine(toy_exporter(good(), background=[Background(toy, 0.2)]), EAGER)
+        engine.start()
+        began = time.monotonic()
+        found = await until(engine, ("toy_bad",), 7)
+        assert found["llm_monitor_toy_collector_success", "slow"] == 1
+        while time.monotonic() - began < 0.5:
+            await ask(engine)
+        assert 2 <= toy.calls <= 4
+        engine.stop()
+
+    asyncio.run(check())
+
+
+def test_before_its_first_run_has_ended_nothing_is_said_about_it() -> None:
+    async def check() -> None:
+        hang = Hang()
+        engine = Engine(toy_exporter(good(), background=[Background(hang, 10)]), EAGER)
+        engine.start()
+        found = await ask(engine)
+        assert found["toy_good",] == 1
+        assert ("llm_monitor_toy_collector_success", "hung") not in found
+        hang.released.set()
+        await until(engine, ("toy_hung",), 1)
+        engine.stop()
+
+    asyncio.run(check())
+
+
+def test_a_background_collector_that_fails_loses_its_series() -> None:
+    class Moody:
+        broken = False
+
+        def give(self) -> Iterator[Sample]:
+            if self.broken:
+                message = "gone"
+                raise OSError(message)
+            yield BAD(7)
+
+    async def check() -> None:
+        moody = Moody()
+        background = Background(Toy("moody", (BAD,), moody.give), 0.05)
+        engine = Engine(toy_exporter(good(), background=[background]), EAGER)
+        engine.start()
+        await until(engine, ("toy_bad",), 7)
+        moody.broken = True
+        found = await until(engine, ("toy_bad",), None)
+        assert found["llm_monitor_toy_collector_success", "moody"] == 0
+        engine.stop()
+
+    asyncio.run(check())
+
+
+def test_stale_results_are_not_served_and_a_stuck_run_is_not_repeated() -> None:
+    class Sticky:
+        calls = 0
+        released = threading.Event()
+
+        def give(self) -> list[Sample]:
+            self.calls += 1
+            if self.calls > 1:
+                self.released.wait()
+            return [HUNG(self.calls)]
+
+    async def check() -> None:
+        sticky = Sticky()
+        background = Background(Toy("sticky", (HUNG,), sticky.give), 0.1)
+        engine = Engine(toy_exporter(good(), background=[background]), EAGER)
+        engine.start()
+        await until(engine, ("toy_hung",), 1)
+        found = await until(engine, ("toy_hung",), None)
+        assert found["llm_monitor_toy_collector_success", "sticky"] == 0
+        await asyncio.sleep(0.3)
+        assert sticky.calls == 2
+        sticky.released.set()
+        await until(engine, ("toy_hung",), 3)
+        engine.stop()
+
+    asyncio.run(check())
+
+
+class Doorbell:
+    """A watcher that fails when it is told to, and counts how often it began."""
+
+    name = "doorbell"
+
+    def __init__(self) -> None:
+        self.begun = 0
+        self.fail = threading.Event()
+        self.ended = threading.Event()
+
+    def watch(self, stop: threading.Event) -> None:
+        self.begun += 1
+        while not stop.wait(0.01):
+            if self.fail.is_set():
+                message = "the line is dead"
+                raise OSError(message)
+        self.ended.set()
+
+
+def test_a_watcher_watches_reports_and_ends() -> None:
+    async def check() -> None:
+        bell = Doorbell()
+        engine = Engine(toy_exporter(good(), watchers=[bell]), EAGER)
+        engine.start()
+        key = ("llm_monitor_toy_collector_success", "doorbell")
+        await until(engine, key, 1)
+        bell.fail.set()
+        await until(engine, key, 0)
+        bell.fail.clear()
+        await until(engine, key, 1)
+        assert bell.begun == 2
+        engine.stop()
+        assert bell.ended.wait(5)
+
+    asyncio.run(check())
+
+
+def test_a_deadline_counts_down_to_zero() -> None:
+    assert 4 < Deadline.after(5).remaining() <= 5
+    assert Deadline.after(-1).remaining() == 0

@@ -1,0 +1,148 @@
+"""Exporters as real processes: start, authentication, logs, shutdown."""
+
+import json
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from .conftest import Start, free_port, plain_environment, wait_for
+
+EXPORTER = str(Path(sys.executable).with_name("llm-monitor-exporter"))
+HEALTHCHECK = str(Path(sys.executable).with_name("llm-monitor-healthcheck"))
+
+
+def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    environment = {**plain_environment(), **variables}
+    return subprocess.run(
+        arguments, env=environment, capture_output=True, text=True, timeout=20, check=False
+    )
+
+
+def test_bad_settings_stop_the_start() -> None:
+    ended = run(EXPORTER, "node", LLM_MONITOR_NODE__PORT="http", LLM_MONITOR_AUTH__TOKN="s3cret")
+    assert ended.returncode == 2
+    assert "node.port (LLM_MONITOR_NODE__PORT): 'http' is not allowed" in ended.stderr
+    assert "auth.tokn" in ended.stderr
+    assert "s3cret" not in ended.stderr + ended.stdout
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["nod"], "'nod' is no exporter; expected some of"),
+        ([], "no exporter named"),
+        (["node", "node"], "named twice"),
+    ],
+)
+def test_bad_arguments_stop_the_start(arguments: list[str], expected: str) -> None:
+    ended = run(EXPORTER, *arguments)
+    assert ended.returncode == 2
+    assert expected in ended.stderr
+
+
+def test_version_and_help() -> None:
+    assert run(EXPORTER, "--version").stdout == "llm-monitor-exporter 0.1.0\n"
+    assert "node" in run(EXPORTER, "--help").stdout
+
+
+def test_a_port_that_is_taken(start_node: Start) -> None:
+    port = str(start_node().port)
+    ended = run(EXPORTER, "node", LLM_MONITOR_NODE__PORT=port)
+    assert ended.returncode == 2
+    assert f"can't listen on 127.0.0.1 port {port}: Address already in use" in ended.stderr
+
+
+def test_the_health_check(start_node: Start) -> None:
+    port = str(start_node().port)
+    assert run(HEALTHCHECK, port).returncode == 0
+    assert run(HEALTHCHECK, str(free_port())).returncode == 1
+    assert run(HEALTHCHECK).returncode == 1
+    assert "not a port" in run(HEALTHCHECK, "70000").stderr
+    assert "usage" in run(HEALTHCHECK, "http").stderr
+
+
+def test_the_health_check_tells_a_hung_first_collection(start: Start) -> None:
+    first, second = free_port(), free_port()
+    toys = [sys.executable, "-m", "tests.toys", str(first), str(second)]
+    both = start(toys, second)
+    assert run(HEALTHCHECK, str(second)).returncode == 0
+    assert run(HEALTHCHECK, str(first)).returncode == 1
+    assert both.terminate() < 5
+
+
+def test_a_token_is_asked_for_and_never_logged(start_node: Start, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("s3cret\n")
+    node = start_node(AUTH__TOKEN_FILE=str(tmp_path / "token"), LOG_LEVEL="debug")
+    assert node.get().status_code == 401
+    assert node.get(authorization="Bearer wrong-s3cret").status_code == 401
+    assert node.get(authorization="Bearer s3cret").status_code == 200
+    assert node.get("/health").status_code == 200
+    assert node.get("/metrics?token=s3cret", authorization="Bearer s3cret").status_code == 200
+    assert node.terminate() < 5
+    assert "s3cret" not in node.output.read_text()
+
+
+def test_every_log_line_is_one_json_object(start_node: Start) -> None:
+    node = start_node(LOG_LEVEL="debug")
+    node.get()
+    node.client.request("GET", "/metrics", headers={"accept": "*/*"}, content=b"\x00")
+    node.terminate()
+    lines = [json.loads(line) for line in node.output.read_text().splitlines()]
+    events = [line["event"] for line in lines]
+    assert events[0] == "listening"
+    assert events[-1] == "stopped"
+    assert all({"event", "level", "logger", "timestamp"} <= set(line) for line in lines)
+
+
+def test_sigterm_ends_an_idle_exporter(start_node: Start) -> None:
+    node = start_node()
+    assert node.terminate() < 5
+    assert node.process.returncode == 0
+
+
+def test_sigterm_during_a_scrape_with_a_stuck_collector(start: Start) -> None:
+    first, second = free_port(), free_port()
+    toys = start([sys.executable, "-m", "tests.toys", str(first), str(second)], second)
+    answers: list[int | str] = []
+
+    def scrape() -> None:
+        answer = toys.client.get(f"http://127.0.0.1:{first}/metrics")
+        answers.extend([answer.status_code, answer.text])
+
+    scraping = threading.Thread(target=scrape)
+    scraping.start()
+    wait_for(lambda: established(first))
+    assert toys.terminate() < 5
+    scraping.join(5)
+    assert answers[0] == 200
+    assert "toy_good 1" in str(answers[1])
+    assert toys.process.returncode == 0
+
+
+def established(port: int) -> bool:
+    """Return whether a connection to `port` of the loopback address is open (state 01)."""
+    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    local = f"0100007F:{port:04X}"
+    return any(line.split()[1] == local and line.split()[3] == "01" for line in lines)
+
+
+def test_sigterm_while_it_still_loads(start: Start) -> None:
+    node = start([EXPORTER, "node"], free_port(), ready=False)
+    wait_for(lambda: b"llm-monitor" in Path(f"/proc/{node.process.pid}/cmdline").read_bytes())
+    assert node.terminate() < 5
+
+
+def test_several_exporters_in_one_process(start: Start) -> None:
+    first, second = free_port(), free_port()
+    toys = start([sys.executable, "-m", "tests.toys", str(first), str(second)], second)
+    other = toys.get()
+    assert "llm_monitor_other_up 1" in other.text
+    hurried = toys.client.get(
+        f"http://127.0.0.1:{first}/metrics", headers={"X-Prometheus-Scrape-Timeout-Seconds": "1"}
+    )
+    assert 'llm_monitor_toy_collector_success{collector="hung"} 0' in hurried.text
+    assert "llm_monitor_toy_up 1" in hurried.text
