@@ -1,0 +1,189 @@
+# Copyright (c) 2026 the llmops.monitoring authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Receivers of every kind: the role's own check accepts them, secrets lie apart, and a notification really arrives."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import socket
+import stat
+import subprocess
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PLAY = [{"hosts": "demo", "gather_facts": True, "roles": ["llmops.monitoring.alertmanager"]}]
+SECRETS = ["https://hooks.slack.example/sw0rdfish", "sw0rdfish-pagerduty", "sw0rdfish-smtp", "sw0rdfish-mail"]
+RECEIVERS = [
+    {"name": "mail", "email_configs": [{"to": "ops@example.com", "auth_password": SECRETS[3]}]},
+    {"name": "chat", "slack_configs": [{"channel": "#gpu", "api_url": SECRETS[0]}]},
+    {"name": "on-call", "pagerduty_configs": [{"routing_key": SECRETS[1]}]},
+]
+GLOBAL = {
+    "smtp_smarthost": "mail.example.com:587",
+    "smtp_from": "monitoring@example.com",
+    "smtp_auth_password": SECRETS[2],
+}
+
+
+def placed(folder: Path, **variables: Any) -> tuple[Path, str]:
+    """Place Alertmanager's folder with the role, and return where it is, and what was shown or can be read by all."""
+    (folder / "play.yml").write_text(json.dumps(PLAY))
+    settings = {"llm_monitor_dir": str(folder / "opt"), "llm_monitor_image_source": "distro", **variables}
+    done = subprocess.run(
+        ["ansible-playbook", "-i", "inventories/demo", "--diff", str(folder / "play.yml"), "-e", json.dumps(settings)],
+        cwd=ROOT,
+        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder / "opt", done.stdout + (folder / "opt" / "alertmanager" / "alertmanager.yml").read_text()
+
+
+def test_receivers_of_every_kind_are_valid_and_their_secrets_lie_apart(tmp_path: Path) -> None:
+    place, shown = placed(
+        tmp_path,
+        alertmanager_receivers=RECEIVERS,
+        alertmanager_global=GLOBAL,
+        alertmanager_routes=[{"receiver": "on-call", "matchers": ['severity = "critical"'], "continue": True}],
+        alertmanager_inhibit_rules=[{"source_matchers": ["a = b"], "target_matchers": ["c = d"]}],
+    )
+    for secret in SECRETS:
+        assert secret not in shown
+    folder = place / "secrets" / "alertmanager"
+    assert stat.S_IMODE(folder.parent.stat().st_mode) == 0o700
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert sorted(path.read_text() for path in folder.iterdir()) == sorted(SECRETS)
+    assert {(stat.S_IMODE(path.stat().st_mode), path.stat().st_uid) for path in folder.iterdir()} == {(0o600, 65534)}
+
+
+def test_a_receiver_that_alertmanager_refuses_changes_nothing(tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match="undefined receiver"):
+        placed(tmp_path, alertmanager_routes=[{"receiver": "nobody-knows-it"}])
+    assert not (tmp_path / "opt" / "alertmanager" / "alertmanager.yml").exists()
+
+
+@pytest.fixture
+def webhook() -> Iterator[tuple[str, queue.Queue[dict[str, Any]]]]:
+    """Give the address of a receiver and what was sent to it."""
+    received: queue.Queue[dict[str, Any]] = queue.Queue()
+
+    class Receiver(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            received.put(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_arguments: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/sw0rdfish", received
+        server.shutdown()
+        thread.join()
+
+
+def image() -> str:
+    """Return the newest image of Alertmanager that the role images has built."""
+    listed = subprocess.run(
+        ["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", "llm-monitor/alertmanager"],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.split()
+    assert listed, "the engine has no image of Alertmanager: run `make engine`"
+    return listed[0]
+
+
+@pytest.fixture
+def alertmanager(tmp_path: Path, webhook: tuple[str, queue.Queue[dict[str, Any]]]) -> Iterator[str]:
+    """Run a real Alertmanager with the folder that the role placed, and give its address."""
+    place, _shown = placed(
+        tmp_path,
+        alertmanager_receivers=[{"name": "automation", "webhook_configs": [{"url": webhook[0]}]}],
+        alertmanager_watchdog_receiver="automation",
+        alertmanager_group_wait="1s",
+    )
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+    # The host's network, so that it reaches the receiver on loopback.
+    container = subprocess.run(
+        [
+            *("docker", "run", "--detach", "--rm", "--network=host", "--user=65534:65534"),
+            f"--volume={place}/alertmanager:/etc/alertmanager:ro",
+            f"--volume={place}/secrets/alertmanager:/run/secrets:ro",
+            image(),
+            "--config.file=/etc/alertmanager/alertmanager.yml",
+            "--storage.path=/alertmanager",
+            f"--web.listen-address={address}",
+            "--cluster.listen-address=",
+        ],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.strip()
+    try:
+        wait_until_ready(f"http://{address}/-/ready")
+        yield f"http://{address}"
+    finally:
+        subprocess.run(["docker", "stop", "--time=5", container], check=True, capture_output=True)
+
+
+def wait_until_ready(url: str) -> None:
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            urllib.request.urlopen(url, timeout=1).close()
+            return
+        except OSError as error:
+            if time.monotonic() > deadline:
+                pytest.fail(f"{url} does not answer: {error}")
+            time.sleep(0.1)
+
+
+def fire(alertmanager: str, *alerts: dict[str, str]) -> None:
+    body = json.dumps([{"labels": labels} for labels in alerts]).encode()
+    request = urllib.request.Request(
+        f"{alertmanager}/api/v2/alerts", data=body, headers={"Content-Type": "application/json"}
+    )
+    urllib.request.urlopen(request, timeout=5).close()
+
+
+def test_an_alert_arrives_and_what_it_explains_is_held_back(
+    alertmanager: str, webhook: tuple[str, queue.Queue[dict[str, Any]]]
+) -> None:
+    fire(
+        alertmanager,
+        {"alertname": "HostDown", "severity": "critical", "job": "node", "instance": "gpu-01"},
+        {"alertname": "TargetDown", "severity": "warning", "job": "node", "instance": "gpu-01"},
+        {"alertname": "DiskLow", "severity": "critical", "instance": "gpu-02", "mountpoint": "/"},
+        {"alertname": "DiskFillsIn24h", "severity": "warning", "instance": "gpu-02", "mountpoint": "/"},
+        {"alertname": "DiskFillsIn24h", "severity": "warning", "instance": "gpu-02", "mountpoint": "/data"},
+        {"alertname": "Watchdog", "severity": "none"},
+    )
+    told: set[tuple[str, str, str]] = set()
+    expected = {
+        ("HostDown", "gpu-01", ""),
+        ("DiskLow", "gpu-02", "/"),
+        ("DiskFillsIn24h", "gpu-02", "/data"),
+        ("Watchdog", "", ""),
+    }
+    while told != expected:
+        for alert in webhook[1].get(timeout=20)["alerts"]:
+            labels = alert["labels"]
+            told.add((labels["alertname"], labels.get("instance", ""), labels.get("mountpoint", "")))
+        assert told <= expected
