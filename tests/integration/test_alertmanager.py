@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import os
 import queue
 import socket
 import stat
@@ -14,15 +13,13 @@ import subprocess
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-PLAY = [{"hosts": "demo", "gather_facts": True, "roles": ["llmops.monitoring.alertmanager"]}]
+Place = Callable[..., Any]
 SECRETS = ["https://hooks.slack.example/sw0rdfish", "sw0rdfish-pagerduty", "sw0rdfish-smtp", "sw0rdfish-mail"]
 RECEIVERS = [
     {"name": "mail", "email_configs": [{"to": "ops@example.com", "auth_password": SECRETS[3]}]},
@@ -36,43 +33,27 @@ GLOBAL = {
 }
 
 
-def placed(folder: Path, **variables: Any) -> tuple[Path, str]:
-    """Place Alertmanager's folder with the role, and return where it is, and what was shown or can be read by all."""
-    (folder / "play.yml").write_text(json.dumps(PLAY))
-    settings = {"llm_monitor_dir": str(folder / "opt"), "llm_monitor_image_source": "distro", **variables}
-    done = subprocess.run(
-        ["ansible-playbook", "-i", "inventories/demo", "--diff", str(folder / "play.yml"), "-e", json.dumps(settings)],
-        cwd=ROOT,
-        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return folder / "opt", done.stdout + (folder / "opt" / "alertmanager" / "alertmanager.yml").read_text()
-
-
-def test_receivers_of_every_kind_are_valid_and_their_secrets_lie_apart(tmp_path: Path) -> None:
-    place, shown = placed(
-        tmp_path,
+def test_receivers_of_every_kind_are_valid_and_their_secrets_lie_apart(place: Place) -> None:
+    placed = place(
+        "alertmanager",
         alertmanager_receivers=RECEIVERS,
         alertmanager_global=GLOBAL,
         alertmanager_routes=[{"receiver": "on-call", "matchers": ['severity = "critical"'], "continue": True}],
         alertmanager_inhibit_rules=[{"source_matchers": ["a = b"], "target_matchers": ["c = d"]}],
     )
     for secret in SECRETS:
-        assert secret not in shown
-    folder = place / "secrets" / "alertmanager"
+        assert secret not in placed.printed + placed.text("alertmanager.yml")
+    folder = placed.secrets
     assert stat.S_IMODE(folder.parent.stat().st_mode) == 0o700
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert sorted(path.read_text() for path in folder.iterdir()) == sorted(SECRETS)
     assert {(stat.S_IMODE(path.stat().st_mode), path.stat().st_uid) for path in folder.iterdir()} == {(0o600, 65534)}
 
 
-def test_a_receiver_that_alertmanager_refuses_changes_nothing(tmp_path: Path) -> None:
-    with pytest.raises(AssertionError, match="undefined receiver"):
-        placed(tmp_path, alertmanager_routes=[{"receiver": "nobody-knows-it"}])
-    assert not (tmp_path / "opt" / "alertmanager" / "alertmanager.yml").exists()
+def test_a_receiver_that_alertmanager_refuses_changes_nothing(place: Place) -> None:
+    with pytest.raises(AssertionError, match="undefined receiver") as refusal:
+        place("alertmanager", alertmanager_routes=[{"receiver": "nobody-knows-it"}])
+    assert "changed=0" in str(refusal.value)
 
 
 @pytest.fixture
@@ -110,10 +91,10 @@ def image() -> str:
 
 
 @pytest.fixture
-def alertmanager(tmp_path: Path, webhook: tuple[str, queue.Queue[dict[str, Any]]]) -> Iterator[str]:
+def alertmanager(place: Place, webhook: tuple[str, queue.Queue[dict[str, Any]]]) -> Iterator[str]:
     """Run a real Alertmanager with the folder that the role placed, and give its address."""
-    place, _shown = placed(
-        tmp_path,
+    placed = place(
+        "alertmanager",
         alertmanager_receivers=[{"name": "automation", "webhook_configs": [{"url": webhook[0]}]}],
         alertmanager_watchdog_receiver="automation",
         alertmanager_group_wait="1s",
@@ -124,8 +105,8 @@ def alertmanager(tmp_path: Path, webhook: tuple[str, queue.Queue[dict[str, Any]]
     container = subprocess.run(
         [
             *("docker", "run", "--detach", "--rm", "--network=host", "--user=65534:65534"),
-            f"--volume={place}/alertmanager:/etc/alertmanager:ro",
-            f"--volume={place}/secrets/alertmanager:/run/secrets:ro",
+            f"--volume={placed.folder}:/etc/alertmanager:ro",
+            f"--volume={placed.secrets}:/run/secrets:ro",
             image(),
             "--config.file=/etc/alertmanager/alertmanager.yml",
             "--storage.path=/alertmanager",

@@ -1,0 +1,62 @@
+# Copyright (c) 2026 the llmops.monitoring authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""What tests of roles share: a service's folder, placed by its role and checked in its real image."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass
+class Placed:
+    """A service's folder on this machine, and what the play printed."""
+
+    folder: Path
+    secrets: Path
+    printed: str
+
+    def text(self, path: str) -> str:
+        return (self.folder / path).read_text()
+
+
+Place = Callable[..., Placed]
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    """Return a function that places a service with its role and the given variables below a temporary folder.
+
+    It raises AssertionError, with all that the play printed, when the role or the service's checker refuses.
+    """
+
+    def run(service: str, **variables: Any) -> Placed:
+        # Prometheus' configuration speaks of the exporters and of Alertmanager, so their defaults must be there.
+        roles = [
+            {"role": f"llmops.monitoring.{role}", "when": role == service}
+            for role in ("exporters", "alertmanager", "prometheus")
+        ]
+        (tmp_path / "play.yml").write_text(json.dumps([{"hosts": "demo", "roles": roles}]))
+        settings = {"llm_monitor_dir": str(tmp_path / "opt"), "llm_monitor_image_source": "distro", **variables}
+        done = subprocess.run(
+            ["ansible-playbook", "-i", "inventories/demo", "--diff", tmp_path / "play.yml", "-e", json.dumps(settings)],
+            cwd=ROOT,
+            env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return Placed(tmp_path / "opt" / service, tmp_path / "opt" / "secrets" / service, done.stdout)
+
+    return run
