@@ -1,86 +1,26 @@
-"""What several tests share: exporters as real processes, and engines on a running loop."""
+"""Fixtures that start exporters as real processes."""
 
-import os
-import shutil
-import signal
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import httpx
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from exporter_testing.process import (
+    TESTS,
+    Running,
+    Start,
+    free_port,
+    plain_environment,
+    wait_for,
+)
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 10.0) -> None:
-    """Wait until `condition` holds; fail when it does not within `seconds`."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"{condition} did not hold within {seconds} s"
-        time.sleep(0.01)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def plain_environment() -> dict[str, str]:
-    """Return this environment without settings of exporters."""
-    return {name: text for name, text in os.environ.items() if not name.startswith("LLM_MONITOR_")}
-
-
-def tool(name: str) -> str:
-    """Return the path of a program of Prometheus' packages."""
-    places = os.pathsep.join([os.environ.get("LLM_MONITOR_TOOLS", ""), os.environ["PATH"]])
-    found = shutil.which(name, path=places)
-    assert found, f"{name} is neither in LLM_MONITOR_TOOLS nor on PATH"
-    return found
-
-
-@dataclass
-class Running:
-    """A process that serves on `port`."""
-
-    process: subprocess.Popen[str]
-    port: int
-    output: Path
-    client: httpx.Client = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=15)
-
-    def get(self, path: str = "/metrics", **headers: str) -> httpx.Response:
-        return self.client.get(path, headers={n.replace("_", "-"): v for n, v in headers.items()})
-
-    def answers(self) -> bool:
-        assert self.process.poll() is None, self.output.read_text()
-        try:
-            return self.get("/ready").status_code == 200
-        except httpx.TransportError:
-            return False
-
-    def resident(self) -> int:
-        """Return the resident set in bytes."""
-        pages = Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]
-        return int(pages) * os.sysconf("SC_PAGE_SIZE")
-
-    def terminate(self) -> float:
-        """Send SIGTERM and return the seconds until the process ended."""
-        began = time.monotonic()
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(timeout=15)
-        return time.monotonic() - began
-
-
-Start = Callable[..., Running]
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "slow: takes longer than ten seconds")
 
 
 @pytest.fixture
@@ -101,7 +41,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
                 env={**plain_environment(), **(environment or {})},
                 stdout=sink,
                 stderr=subprocess.STDOUT,
-                cwd=ROOT,
+                cwd=TESTS,
                 text=True,
             )
         one = Running(process, port, output)

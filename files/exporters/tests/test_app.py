@@ -9,13 +9,12 @@ from fastapi import APIRouter
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exporter_testing.toys import GOOD, Hang, good, toy_exporter
 from llm_monitor.base.collection.engine import Engine, Limits
 from llm_monitor.base.exporter import Exporter
 from llm_monitor.base.web.app import create_app
 from llm_monitor.base.web.auth import Credentials
 from llm_monitor.base.web.negotiation import patience, wants_gzip, wants_openmetrics
-
-from .toys import GOOD, Hang, good, toy_exporter
 
 PROMETHEUS_2 = (
     "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"

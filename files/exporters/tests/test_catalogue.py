@@ -2,12 +2,11 @@ from pathlib import Path
 
 import pytest
 
+from exporter_testing.process import TESTS
 from llm_monitor.base import catalogue, registry
 from llm_monitor.node.metrics import FAMILIES
 
-from .conftest import ROOT
-
-PAGE = ROOT.parent.parent / "docs" / "metrics.md"
+PAGE = TESTS.parent.parent.parent / "docs" / "metrics.md"
 
 
 def test_the_page_in_the_repository_is_what_the_declarations_say() -> None:

@@ -6,35 +6,22 @@ from typing import Any
 
 import pytest
 import structlog
-from prometheus_client.parser import text_string_to_metric_families
 
+from exporter_testing.scraping import ask
+from exporter_testing.toys import BAD, COUNTED, GOOD, HUNG, MANY, Hang, Toy, good, toy_exporter
 from llm_monitor.base.collection.collector import Deadline
 from llm_monitor.base.collection.engine import Engine, Limits
-from llm_monitor.base.collection.snapshot import Snapshot
 from llm_monitor.base.errors import DeclarationError
 from llm_monitor.base.exporter import Exporter
 from llm_monitor.base.metrics.family import Sample
 
-from .toys import BAD, COUNTED, GOOD, HUNG, MANY, Hang, Toy, good, toy_exporter
-
 EAGER = Limits(min_interval=0)
-Values = dict[tuple[str, ...], float]
-
-
-def values(snapshot: Snapshot) -> Values:
-    """Return a snapshot's samples by their names and labels' values."""
-    families = text_string_to_metric_families(snapshot.body().decode())
-    return {(s.name, *s.labels.values()): s.value for family in families for s in family.samples}
 
 
 def fail() -> Iterator[Sample]:
     yield BAD(1)
     message = "the source is gone"
     raise OSError(message)
-
-
-async def ask(engine: Engine, seconds: float = 5) -> Values:
-    return values(await engine.snapshot(Deadline.after(seconds)))
 
 
 def test_a_collector_that_raises_loses_its_own_series_only() -> None:

@@ -5,11 +5,10 @@ from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from exporter_testing.process import tool
 from llm_monitor.base.collection.snapshot import Snapshot
 from llm_monitor.base.metrics.family import COUNTER, GAUGE, HISTOGRAM, Family, Histogram, Sample
 from llm_monitor.base.metrics.guard import FamilyGuard, gather
-
-from .conftest import tool
 
 PLAIN = Family("t_plain_seconds", GAUGE, 'Help with "quotes" and a \\.', unit="seconds")
 LABELLED = Family("t_labelled_total", COUNTER, "Help.", labels=("first", "second"))

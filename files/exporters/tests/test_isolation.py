@@ -1,10 +1,9 @@
 import threading
 import time
 
+from exporter_testing.process import wait_for
 from llm_monitor.base.collection.collector import Deadline
 from llm_monitor.base.collection.isolation import Crew, Isolation
-
-from .conftest import wait_for
 
 
 def test_every_outcome_is_told() -> None:

@@ -3,12 +3,11 @@ import threading
 import time
 from collections.abc import Iterator
 
+from exporter_testing.scraping import Values, ask
+from exporter_testing.toys import BAD, HUNG, Hang, Toy, good, toy_exporter
 from llm_monitor.base.collection.collector import Background, Deadline
 from llm_monitor.base.collection.engine import Engine, Limits
 from llm_monitor.base.metrics.family import Sample
-
-from .test_engine import Values, ask
-from .toys import BAD, HUNG, Hang, Toy, good, toy_exporter
 
 EAGER = Limits(min_interval=0)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Start, free_port, plain_environment, wait_for
+from exporter_testing.process import Start, free_port, plain_environment, wait_for
 
 EXPORTER = str(Path(sys.executable).with_name("llm-monitor-exporter"))
 HEALTHCHECK = str(Path(sys.executable).with_name("llm-monitor-healthcheck"))
@@ -67,7 +67,7 @@ def test_the_health_check(start_node: Start) -> None:
 
 def test_the_health_check_tells_a_hung_first_collection(start: Start) -> None:
     first, second = free_port(), free_port()
-    toys = [sys.executable, "-m", "tests.toys", str(first), str(second)]
+    toys = [sys.executable, "-m", "exporter_testing.toys", str(first), str(second)]
     both = start(toys, second)
     assert run(HEALTHCHECK, str(second)).returncode == 0
     assert run(HEALTHCHECK, str(first)).returncode == 1
@@ -106,7 +106,7 @@ def test_sigterm_ends_an_idle_exporter(start_node: Start) -> None:
 
 def test_sigterm_during_a_scrape_with_a_stuck_collector(start: Start) -> None:
     first, second = free_port(), free_port()
-    toys = start([sys.executable, "-m", "tests.toys", str(first), str(second)], second)
+    toys = start([sys.executable, "-m", "exporter_testing.toys", str(first), str(second)], second)
     answers: list[int | str] = []
 
     def scrape() -> None:
@@ -138,7 +138,7 @@ def test_sigterm_while_it_still_loads(start: Start) -> None:
 
 def test_several_exporters_in_one_process(start: Start) -> None:
     first, second = free_port(), free_port()
-    toys = start([sys.executable, "-m", "tests.toys", str(first), str(second)], second)
+    toys = start([sys.executable, "-m", "exporter_testing.toys", str(first), str(second)], second)
     other = toys.get()
     assert "llm_monitor_other_up 1" in other.text
     hurried = toys.client.get(

@@ -1,4 +1,4 @@
-"""Small exporters whose collectors misbehave on request; `python -m tests.toys PORT PORT`."""
+"""Exporters whose collectors misbehave; `python -m exporter_testing.toys PORT PORT`."""
 
 import asyncio
 import sys

@@ -1,0 +1,121 @@
+"""A monitoring load: two scrapers, and somebody's curl loop that asks fifty times a second."""
+
+import subprocess
+import threading
+import time
+from collections import Counter
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from exporter_testing.process import Running, Start, free_port, tool
+
+_PER_SECOND = 50
+_GROWTH = 2 << 20
+
+
+def collections(node: Running) -> int:
+    families = {f.name: f for f in text_string_to_metric_families(node.get().text)}
+    return int(families["llm_monitor_node_collections"].samples[0].value)
+
+
+class Scraper(threading.Thread):
+    """Asks again and again, each time with a new connection, and counts the answers."""
+
+    def __init__(self, port: int, pause: float, headers: dict[str, str]) -> None:
+        super().__init__()
+        self.answers: Counter[str] = Counter()
+        self.slowest = 0.0
+        self.over = threading.Event()
+        self._url = f"http://127.0.0.1:{port}/metrics"
+        self._pause = pause
+        self._headers = headers
+
+    def run(self) -> None:
+        while not self.over.wait(self._pause):
+            began = time.monotonic()
+            try:
+                answer = httpx.get(self._url, headers=self._headers, timeout=10)
+                complete = "llm_monitor_node_memory_total_bytes " in answer.text
+                self.answers[f"{answer.status_code} {complete}"] += 1
+            except httpx.HTTPError as error:
+                self.answers[repr(error)] += 1
+            self.slowest = max(self.slowest, time.monotonic() - began)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "interval"),
+    [(6.0, 1.0), pytest.param(60.0, 5.0, marks=pytest.mark.slow)],
+)
+def test_a_load_costs_one_collection_per_interval(
+    start_node: Start, seconds: float, interval: float
+) -> None:
+    node = start_node(MIN_INTERVAL=f"{int(interval)}s")
+    scrapers = [
+        Scraper(node.port, 1, {"accept": "application/openmetrics-text; version=1.0.0"}),
+        Scraper(node.port, 1, {"accept-encoding": "gzip"}),
+        *(Scraper(node.port, 4 / _PER_SECOND, {}) for _ in range(4)),
+    ]
+    for _ in range(50):
+        node.get()
+    time.sleep(1.5)
+    memory, before, began = node.resident(), collections(node), time.monotonic()
+    for scraper in scrapers:
+        scraper.start()
+    time.sleep(seconds)
+    for scraper in scrapers:
+        scraper.over.set()
+    for scraper in scrapers:
+        scraper.join()
+    took = time.monotonic() - began
+    cost = collections(node) - before
+    answers = sum((scraper.answers for scraper in scrapers), Counter())
+    assert set(answers) == {"200 True"}
+    assert answers.total() > 0.6 * _PER_SECOND * seconds
+    assert took / interval - 2 <= cost <= took / interval + 2
+    assert max(scraper.slowest for scraper in scrapers) < 2
+    assert node.resident() - memory < _GROWTH
+
+
+def test_a_prometheus_scrapes_it(
+    start_node: Start, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """A real Prometheus finds the target up and the host's memory in its database."""
+    node = start_node()
+    folder = tmp_path_factory.mktemp("prometheus")
+    (folder / "prometheus.yml").write_text(
+        "scrape_configs:\n- job_name: node\n  scrape_interval: 1s\n  scrape_timeout: 1s\n"
+        f"  static_configs: [{{targets: ['127.0.0.1:{node.port}']}}]\n"
+    )
+    port = free_port()
+    command = [
+        tool("prometheus"),
+        f"--config.file={folder}/prometheus.yml",
+        f"--storage.tsdb.path={folder}/data",
+        f"--web.listen-address=127.0.0.1:{port}",
+    ]
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+    try:
+        assert query(port, "up") == 1
+        assert query(port, "llm_monitor_node_memory_total_bytes") > 0
+        assert query(port, 'count({job="node"})') > 60
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def query(port: int, expression: str) -> float:
+    """Return the value of a PromQL expression as soon as it has one."""
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        try:
+            url = f"http://127.0.0.1:{port}/api/v1/query"
+            result = httpx.get(url, params={"query": expression}).json()["data"]["result"]
+        except (httpx.TransportError, KeyError, ValueError):
+            result = []
+        if result:
+            return float(result[0]["value"][1])
+        time.sleep(0.2)
+    pytest.fail(f"{expression} has no value after 30 s")
