@@ -1,0 +1,222 @@
+"""What a rollout onto one bare server leaves there."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from ansible_collections.llmops.monitoring.molecule.shared.rollout import (
+    ALERTMANAGER,
+    EXPORTER,
+    PROMETHEUS,
+    Box,
+    eventually,
+    recaps,
+)
+
+TOKEN = "molecule-5c1f0d8e7b"
+WEBHOOK = "http://127.0.0.1:9/molecule-webhook"
+SERVICES = {"prometheus": 65534, "alertmanager": 65534, "node-exporter": 65532}
+
+
+@pytest.fixture(scope="module")
+def containers(box: Box) -> dict[str, dict[str, Any]]:
+    return box.containers()
+
+
+@pytest.fixture(scope="module")
+def sample(box: Box) -> Callable[[str], float]:
+    """Values of the node exporter's samples, collected after what the tests read first."""
+    time.sleep(6)  # A younger collection may be served again (min_interval is 5 s).
+    answer = box.fetch(f"{EXPORTER}/metrics", {"Authorization": f"Bearer {TOKEN}"})
+    assert answer.status == 200
+
+    def value(series: str) -> float:
+        found = re.search(rf"^{re.escape(series)} (\S+)$", answer.body, re.MULTILINE)
+        assert found, f"{series} is not in:\n{answer.body}"
+        return float(found[1])
+
+    return value
+
+
+def site_recaps() -> list[dict[str, Any]]:
+    return [recap for recap in recaps() if recap["playbook"] == "site.yml"][:4]
+
+
+# ---------------------------------------------------------------- the runs before these tests
+
+
+def test_rehearsal_on_the_bare_host_finds_work_and_no_obstacle() -> None:
+    rehearsal = site_recaps()[0]
+    assert rehearsal["check"]
+    assert rehearsal["hosts"]["box"]["failures"] == 0
+    assert rehearsal["hosts"]["box"]["changed"] > 0
+
+
+def test_second_run_changes_nothing_in_at_most_90_tasks() -> None:
+    first, second = site_recaps()[1:3]
+    assert (first["check"], second["check"]) == (False, False)
+    assert second["hosts"]["box"]["changed"] == 0
+    assert second["hosts"]["box"]["ok"] <= 90
+
+
+def test_rehearsal_on_the_deployed_host_would_change_nothing() -> None:
+    rehearsal = site_recaps()[3]
+    assert rehearsal["check"]
+    assert rehearsal["hosts"]["box"]["changed"] == 0
+
+
+# ---------------------------------------------------------------- the engine
+
+
+def test_engine_is_the_distributions_and_has_our_settings(box: Box) -> None:
+    assert box.os.package("docker.io").is_installed
+    assert box.run("docker info --format '{{.ServerVersion}}'").startswith("26.")
+    config = box.os.file("/etc/docker/daemon.json")
+    assert "/llm-monitor-molecule-default" in config.content_string
+    assert config.mode == 0o644
+
+
+def test_compose_shows_the_whole_system(box: Box) -> None:
+    shown = box.run("cd /opt/llm-monitor && docker compose ps --format '{{.Service}} {{.Health}}'")
+    assert sorted(shown.splitlines()) == sorted(f"{service} healthy" for service in SERVICES)
+
+
+def test_all_state_is_in_named_volumes(box: Box) -> None:
+    assert box.volumes() == {"llm-monitor_prometheus-data", "llm-monitor_alertmanager-data"}
+
+
+# ---------------------------------------------------------------- network
+
+
+def test_only_loopback_is_listened_on(box: Box) -> None:
+    listeners = {line.split()[3] for line in box.run("ss -Hltn").splitlines()}
+    assert listeners == {"127.0.0.1:9100", "127.0.0.1:23001", "127.0.0.1:23003"}
+
+
+# ---------------------------------------------------------------- files
+
+
+def test_folders_and_files_have_their_modes(box: Box) -> None:
+    found = box.run("find /opt/llm-monitor -not -path '*/.last-good/*' -printf '%m %U %P\n'")
+    modes = {path: (mode, int(owner)) for mode, owner, path in (line.split(" ") for line in found.splitlines())}
+    assert modes[""] == ("755", 0)
+    assert modes["compose.yaml"] == ("644", 0)
+    assert modes[".last-good"] == ("700", 0)
+    assert modes["secrets"] == ("700", 0)
+    for service in ("prometheus", "alertmanager", "exporters"):
+        assert modes[service] == ("755", 0)
+        assert modes[f"{service}/compose.yaml"] == ("644", 0)
+    secrets = {path: mode for path, mode in modes.items() if path.startswith("secrets/")}
+    owners = {"alertmanager": 65534, "exporters": 65532, "prometheus": 65534}
+    folders = {path: mode for path, mode in secrets.items() if path.count("/") == 1}
+    assert folders == {f"secrets/{service}": ("700", owner) for service, owner in owners.items()}
+    files = {path: mode for path, mode in secrets.items() if path not in folders}
+    assert files == {
+        "secrets/alertmanager/operations-webhook_configs-0-url": ("600", 65534),
+        "secrets/exporters/bearer_token": ("600", 65532),
+        "secrets/prometheus/exporters_bearer_token": ("600", 65534),
+    }
+
+
+def test_secrets_stand_nowhere_else(box: Box) -> None:
+    holders = box.run(
+        "grep --recursive --files-with-matches --fixed-strings --regexp=%s --regexp=%s /opt/llm-monitor", TOKEN, WEBHOOK
+    ).split()
+    allowed = ("/opt/llm-monitor/secrets/", "/opt/llm-monitor/.last-good/secrets/")
+    assert len(holders) == 6
+    assert all(path.startswith(allowed) for path in holders)
+    assert TOKEN not in box.run("docker inspect $(docker ps --quiet)")
+
+
+# ---------------------------------------------------------------- containers
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_container_is_contained(containers: dict[str, dict[str, Any]], service: str) -> None:
+    container = containers[service]
+    host, config = container["HostConfig"], container["Config"]
+    assert host["ReadonlyRootfs"]
+    assert not host["Privileged"]
+    assert host["CapDrop"] == ["ALL"]
+    assert not host["CapAdd"]
+    assert host["SecurityOpt"] == ["no-new-privileges:true"]
+    assert host["Memory"] > 0
+    assert host["NanoCpus"] > 0
+    assert host["PidsLimit"] > 0
+    assert host["PidMode"] == host["UTSMode"] == ""
+    assert host["NetworkMode"] == "llm-monitor_default"
+    assert host["RestartPolicy"]["Name"] == "unless-stopped"
+    assert host["LogConfig"]["Config"]["max-size"]
+    assert config["Healthcheck"]["Test"][0] == "CMD"
+    assert container["State"]["Health"]["Status"] == "healthy"
+    assert container["RestartCount"] == 0
+    mounts = {mount["Destination"]: mount for mount in container["Mounts"]}
+    assert not [mount for mount in mounts.values() if mount["Source"].endswith("docker.sock")]
+    assert {path for path, mount in mounts.items() if mount["RW"]} <= {"/prometheus", "/alertmanager"}
+
+
+@pytest.mark.parametrize(("service", "user"), SERVICES.items())
+def test_process_has_no_power(box: Box, containers: dict[str, dict[str, Any]], service: str, user: int) -> None:
+    status = box.run(f"cat /proc/{containers[service]['State']['Pid']}/status")
+    fields = {name: value.split() for name, _, value in (line.partition(":\t") for line in status.splitlines())}
+    assert set(fields["Uid"]) == {str(user)}
+    assert fields["CapEff"] == fields["CapPrm"] == fields["CapBnd"] == ["0000000000000000"]
+    assert fields["NoNewPrivs"] == ["1"]
+    assert fields["Seccomp"] == ["2"]
+
+
+# ---------------------------------------------------------------- what it is for
+
+
+def test_every_target_is_up_under_its_inventory_name(box: Box) -> None:
+    expected = {(job, "box", "up") for job in ("prometheus", "alertmanager", "node")}
+    assert eventually(lambda: box.targets() == expected), box.targets()
+
+
+def test_rules_are_loaded_and_none_fails(box: Box) -> None:
+    groups = box.fetch(f"{PROMETHEUS}/api/v1/rules").json()["data"]["groups"]
+    rules = [rule for group in groups for rule in group["rules"]]
+    assert {rule["name"] for rule in rules} >= {"HostDown", "HostCpuHigh", "TargetDown", "Watchdog"}
+    assert [rule for rule in rules if rule["health"] == "err"] == []
+
+
+def test_alert_that_always_fires_reaches_alertmanager(box: Box) -> None:
+    def names() -> set[str]:
+        alerts = box.fetch(f"{ALERTMANAGER}/api/v2/alerts").json()
+        return {alert["labels"]["alertname"] for alert in alerts}
+
+    assert eventually(lambda: "Watchdog" in names()), names()
+
+
+def test_figures_are_the_hosts(box: Box, sample: Callable[[str], float]) -> None:
+    meminfo = re.search(r"MemTotal: +(\d+) kB", box.run("cat /proc/meminfo"))
+    boot = re.search(r"btime (\d+)", box.run("cat /proc/stat"))
+    assert meminfo
+    assert boot
+    assert sample("llm_monitor_node_memory_total_bytes") == int(meminfo[1]) * 1024
+    assert sample("llm_monitor_node_boot_time_seconds") == int(boot[1])
+    assert sample("llm_monitor_node_cpus") == int(box.run("nproc"))
+
+
+def test_file_systems_are_the_hosts(box: Box, sample: Callable[[str], float]) -> None:
+    mountpoint, size, kind = box.run("df --block-size=1 --output=target,size,fstype /var/lib/docker").split()[-3:]
+    series = f'llm_monitor_node_filesystem_size_bytes{{mountpoint="{mountpoint}",fstype="{kind}"}}'
+    assert sample(series) == int(size)
+
+
+def test_network_counters_are_the_hosts(box: Box, sample: Callable[[str], float]) -> None:
+    after = box.run("cat /sys/class/net/eth0/statistics/rx_bytes")
+    own = box.run("docker exec llm-monitor-node-exporter-1 cat /sys/class/net/eth0/statistics/rx_bytes")
+    seen = sample('llm_monitor_node_network_receive_bytes_total{device="eth0"}')
+    assert int(own) < seen <= int(after)
+
+
+def test_prometheus_holds_the_figures(box: Box) -> None:
+    total = re.search(r"MemTotal: +(\d+) kB", box.run("cat /proc/meminfo"))
+    assert total
+    held = box.value('llm_monitor_node_memory_total_bytes{instance="box",job="node"}')
+    assert held == int(total[1]) * 1024

@@ -1,0 +1,41 @@
+"""A changed setting reaches just the services that it concerns, in the gentlest way that they allow."""
+
+from __future__ import annotations
+
+from ansible_collections.llmops.monitoring.molecule.shared.rollout import (
+    ALERTMANAGER,
+    EXPORTER,
+    PROMETHEUS,
+    Box,
+    Rollout,
+)
+
+OLD_TOKEN, NEW_TOKEN = "molecule-5c1f0d8e7b", "molecule-a94e26d1c0"
+
+
+def test_services_that_can_reload_do_not_restart(box: Box, roll_out: Rollout) -> None:
+    before = box.started()
+    roll_out.succeeds("site.yml", prometheus_scrape_interval="6s", alertmanager_group_wait="31s")
+    assert box.started() == before
+    assert "scrape_interval: 6s" in box.fetch(f"{PROMETHEUS}/api/v1/status/config").body
+    assert "group_wait: 31s" in box.fetch(f"{ALERTMANAGER}/api/v2/status").json()["config"]["original"]
+
+
+def test_only_the_service_that_cannot_reload_is_recreated(box: Box, roll_out: Rollout) -> None:
+    before = box.started()
+    play = roll_out.succeeds("site.yml", "--diff", exporters_log_level="debug", exporters_bearer_token=NEW_TOKEN)
+    after = box.started()
+    assert {service for service in before if after[service] != before[service]} == {"node-exporter"}
+    # What changed is shown, but of secrets only that they did.
+    assert "+log_level: debug" in play.output
+    assert "bearer_token changes" in play.output
+    assert OLD_TOKEN not in play.output
+    assert NEW_TOKEN not in play.output
+
+
+def test_old_token_is_worth_nothing(box: Box) -> None:
+    statuses = {
+        token: box.fetch(f"{EXPORTER}/metrics", {"Authorization": f"Bearer {token}"}).status
+        for token in (OLD_TOKEN, NEW_TOKEN)
+    }
+    assert statuses == {OLD_TOKEN: 401, NEW_TOKEN: 200}

@@ -1,0 +1,55 @@
+"""What goes wrong in a rollout never takes down what ran before it."""
+
+from __future__ import annotations
+
+from ansible_collections.llmops.monitoring.molecule.shared.rollout import ALERTMANAGER, PROMETHEUS, Box, Rollout
+
+BROKEN_RULES = {"broken.yml": {"groups": [{"name": "broken", "rules": [{"alert": "Broken", "expr": "sum(up"}]}]}}
+
+
+def group_wait(box: Box) -> str:
+    """Return what the running Alertmanager waits."""
+    config: str = box.fetch(f"{ALERTMANAGER}/api/v2/status").json()["config"]["original"]
+    return next(line.split()[1] for line in config.splitlines() if line.strip().startswith("group_wait: 3"))
+
+
+def test_rule_that_promtool_refuses_replaces_nothing(box: Box, roll_out: Rollout) -> None:
+    before = box.started()
+    config = box.fetch(f"{PROMETHEUS}/api/v1/status/config").body
+    files = box.run("find /opt/llm-monitor/prometheus -type f -exec sha256sum {} +")
+    # Alertmanager's folder comes first, so this also is a play that ends between a folder and its service.
+    said = roll_out.fails("site.yml", prometheus_extra_rules=BROKEN_RULES, alertmanager_group_wait="32s")
+    assert "broken.yml" in said
+    assert "unclosed left parenthesis" in said  # promtool's own words
+    assert box.started() == before
+    assert box.fetch(f"{PROMETHEUS}/api/v1/status/config").body == config
+    assert box.run("find /opt/llm-monitor/prometheus -type f -exec sha256sum {} +") == files
+    assert not box.os.file("/opt/llm-monitor/.staging/prometheus").exists
+
+
+def test_interrupted_play_is_made_good_by_the_next(box: Box, roll_out: Rollout) -> None:
+    assert "group_wait: 32s" in box.os.file("/opt/llm-monitor/alertmanager/alertmanager.yml").content_string
+    assert group_wait(box) == "30s"
+    before = box.started()
+    roll_out.succeeds("site.yml", alertmanager_group_wait="32s")
+    assert group_wait(box) == "32s"
+    assert box.started()["alertmanager"] == before["alertmanager"]
+
+
+def test_service_that_does_not_get_ready_is_rolled_back(box: Box, roll_out: Rollout) -> None:
+    held = box.value("min_over_time(timestamp(up{job='prometheus'})[1h:5s])")
+    compose = box.os.file("/opt/llm-monitor/prometheus/compose.yaml").content_string
+    limit = box.containers()["prometheus"]["HostConfig"]["Memory"]
+    # The engine takes so little memory, and the checker never runs in it.
+    said = roll_out.fails(
+        "site.yml", prometheus_memory="8m", alertmanager_group_wait="33s", llm_monitor_ready_timeout=15
+    )
+    assert "Taken back: " in said
+    assert "run again with what was rolled out last and worked" in said
+    assert "\x1b" not in said.replace("\\u001b", "\x1b")
+    assert box.os.file("/opt/llm-monitor/prometheus/compose.yaml").content_string == compose
+    container = box.containers()["prometheus"]
+    assert container["HostConfig"]["Memory"] == limit
+    assert container["State"]["Health"]["Status"] == "healthy"
+    assert group_wait(box) == "32s"
+    assert box.value("min_over_time(timestamp(up{job='prometheus'})[1h:5s])") == held

@@ -1,0 +1,108 @@
+"""A monitoring host that watches another host over the network."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.llmops.monitoring.molecule.shared.rollout import (
+    Box,
+    eventually,
+    recaps,
+)
+
+TOKEN = "molecule-5c1f0d8e7b"
+REGISTRY = "llm-monitor-molecule-registry:5000"
+
+
+def images(box: Box) -> set[str]:
+    return set(box.run("docker images --format '{{.Repository}}:{{.Tag}}'").split())
+
+
+def test_second_run_changes_nothing_in_at_most_90_tasks_a_host() -> None:
+    second = [recap for recap in recaps() if recap["playbook"] == "site.yml"][1]
+    assert set(second["hosts"]) == {"gpu-01", "watch-01"}
+    for host in second["hosts"].values():
+        assert host["changed"] == 0
+        assert host["ok"] <= 90
+
+
+# ---------------------------------------------------------------- images
+
+
+def test_pinned_images_come_from_the_mirror(watch: Box) -> None:
+    assert images(watch) >= {
+        f"{REGISTRY}/prom/prometheus:v3.14.0",
+        f"{REGISTRY}/prom/alertmanager:v0.28.1",
+        f"{REGISTRY}/library/python:3.13-slim-trixie",
+    }
+
+
+def test_gpu_host_has_only_what_it_runs(gpu: Box) -> None:
+    assert not [image for image in images(gpu) if "/prom/" in image]
+    assert set(gpu.containers()) == {"node-exporter"}
+    assert gpu.volumes() == set()
+
+
+def test_every_host_builds_the_same_exporters(gpu: Box, watch: Box) -> None:
+    used = {box.containers()["node-exporter"]["Config"]["Image"] for box in (gpu, watch)}
+    assert len(used) == 1
+    assert used.pop().startswith("llm-monitor/exporters:")
+
+
+# ---------------------------------------------------------------- network
+
+
+def test_only_exporters_listen_on_the_network(gpu: Box, watch: Box) -> None:
+    def listeners(box: Box) -> set[str]:
+        # Docker's name server for the host itself is not ours.
+        return {line.split()[3] for line in box.run("ss -Hltn").splitlines() if "127.0.0.11:" not in line}
+
+    assert listeners(gpu) == {"0.0.0.0:9100"}
+    assert listeners(watch) == {"0.0.0.0:9100", "127.0.0.1:23001", "127.0.0.1:23003"}
+
+
+@pytest.mark.parametrize("host", ["gpu", "watch"])
+def test_stranger_gets_no_metrics(stranger: Box, host: str) -> None:
+    exporter = f"http://llm-monitor-molecule-{host}:9100"
+    authorizations = {
+        "": 401,
+        "Bearer wrong": 401,
+        f"Bearer {TOKEN[:-1]}": 401,
+        f"Basic {TOKEN}": 401,
+        f"Bearer {TOKEN}": 200,
+    }
+    for path in ("/metrics", "/docs"):
+        for authorization, expected in authorizations.items():
+            headers = {"Authorization": authorization} if authorization else {}
+            answer = stranger.fetch(exporter + path, headers)
+            assert answer.status == expected, (path, authorization)
+            assert answer.status == 200 or "llm_monitor" not in answer.body
+    assert stranger.fetch(f"{exporter}/health").status == 200
+
+
+@pytest.mark.parametrize("port", [23001, 23003])
+def test_stranger_does_not_reach_what_has_no_login(stranger: Box, port: int) -> None:
+    assert stranger.fetch(f"http://llm-monitor-molecule-watch:{port}/").status == 0
+
+
+# ---------------------------------------------------------------- what it is for
+
+
+def test_targets_are_the_inventorys_hosts_under_their_names(watch: Box) -> None:
+    expected = {
+        ("node", "gpu-01", "up"),
+        ("node", "watch-01", "up"),
+        ("prometheus", "watch-01", "up"),
+        ("alertmanager", "watch-01", "up"),
+    }
+    assert eventually(lambda: watch.targets() == expected), watch.targets()
+
+
+def test_figures_are_those_of_the_host_that_they_name(gpu: Box, watch: Box) -> None:
+    for box, instance in ((gpu, "gpu-01"), (watch, "watch-01")):
+        received = f'llm_monitor_node_network_receive_bytes_total{{device="eth0",instance="{instance}"}}'
+        seen = watch.value(received)
+        before = watch.value(f"{received} offset 20s")
+        now = int(box.run("cat /sys/class/net/eth0/statistics/rx_bytes"))
+        assert before <= seen <= now
+        # The hosts have received different images, so this is no other host's figure.
+        assert now - seen < 0.2 * now
