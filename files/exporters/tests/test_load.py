@@ -1,9 +1,11 @@
 """A monitoring load: two scrapers, and somebody's curl loop that asks fifty times a second."""
 
+import gzip
 import subprocess
 import threading
 import time
 from collections import Counter
+from http.client import HTTPConnection
 
 import httpx
 import pytest
@@ -21,27 +23,38 @@ def collections(node: Running) -> int:
 
 
 class Scraper(threading.Thread):
-    """Asks again and again, each time with a new connection, and counts the answers."""
+    """Asks at a steady rate, each time with a new connection, and counts the answers."""
 
-    def __init__(self, port: int, pause: float, headers: dict[str, str]) -> None:
+    def __init__(self, port: int, interval: float, headers: dict[str, str]) -> None:
         super().__init__()
         self.answers: Counter[str] = Counter()
         self.slowest = 0.0
         self.over = threading.Event()
-        self._url = f"http://127.0.0.1:{port}/metrics"
-        self._pause = pause
+        self._port = port
+        self._interval = interval
         self._headers = headers
 
     def run(self) -> None:
-        while not self.over.wait(self._pause):
+        due = time.monotonic()
+        while not self.over.wait(max(0.0, due - time.monotonic())):
+            due += self._interval
             began = time.monotonic()
-            try:
-                answer = httpx.get(self._url, headers=self._headers, timeout=10)
-                complete = "llm_monitor_node_memory_total_bytes " in answer.text
-                self.answers[f"{answer.status_code} {complete}"] += 1
-            except httpx.HTTPError as error:
-                self.answers[repr(error)] += 1
+            self.answers[self._ask()] += 1
             self.slowest = max(self.slowest, time.monotonic() - began)
+
+    def _ask(self) -> str:
+        connection = HTTPConnection("127.0.0.1", self._port, timeout=10)
+        try:
+            connection.request("GET", "/metrics", headers=self._headers)
+            answer = connection.getresponse()
+            body = answer.read()
+        except OSError as error:
+            return repr(error)
+        finally:
+            connection.close()
+        if answer.headers["content-encoding"] == "gzip":
+            body = gzip.decompress(body)
+        return f"{answer.status} {b'llm_monitor_node_memory_total_bytes ' in body}"
 
 
 @pytest.mark.parametrize(
@@ -55,7 +68,7 @@ def test_a_load_costs_one_collection_per_interval(
     scrapers = [
         Scraper(node.port, 1, {"accept": "application/openmetrics-text; version=1.0.0"}),
         Scraper(node.port, 1, {"accept-encoding": "gzip"}),
-        *(Scraper(node.port, 4 / _PER_SECOND, {}) for _ in range(4)),
+        Scraper(node.port, 1 / _PER_SECOND, {}),
     ]
     for _ in range(50):
         node.get()
@@ -72,7 +85,7 @@ def test_a_load_costs_one_collection_per_interval(
     cost = collections(node) - before
     answers = sum((scraper.answers for scraper in scrapers), Counter())
     assert set(answers) == {"200 True"}
-    assert answers.total() > 0.6 * _PER_SECOND * seconds
+    assert answers.total() > 0.8 * _PER_SECOND * seconds
     assert took / interval - 2 <= cost <= took / interval + 2
     assert max(scraper.slowest for scraper in scrapers) < 2
     assert node.resident() - memory < _GROWTH
