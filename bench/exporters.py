@@ -85,10 +85,10 @@ class Subject:
     def measure(self, scrapes: int) -> None:
         """Scrape so many times over one connection and keep how long that took."""
         connection = HTTPConnection("127.0.0.1", self.port, timeout=30)
-        for _ in range(WARM_UP):
+        for _scrape in range(WARM_UP):
             scrape(connection, HEADERS)
         before = self.cpu_used()
-        took = sorted(scrape(connection, HEADERS)[0] for _ in range(scrapes))
+        took = sorted(scrape(connection, HEADERS)[0] for _scrape in range(scrapes))
         self.cpu += self.cpu_used() - before
         self.scrapes += scrapes
         self.medians.append(took[scrapes // 2])
@@ -97,7 +97,7 @@ class Subject:
 
     def series(self) -> int:
         """Return how many series one scrape gives."""
-        _, body = scrape(HTTPConnection("127.0.0.1", self.port, timeout=30), {})
+        body = scrape(HTTPConnection("127.0.0.1", self.port, timeout=30), {})[1]
         return sum(bool(line) and not line.startswith(b"#") for line in body.splitlines())
 
 

@@ -4,7 +4,7 @@ set -euo pipefail
 mapfile -t scripts < <(git ls-files --cached --others --exclude-standard -- '*.sh' .ci/run)
 mapfile -t dockerfiles < <(git ls-files --cached --others --exclude-standard -- '*Dockerfile')
 
-step() { printf '  %-14s' "$1"; shift; if ! output=$("$@" 2>&1); then printf 'failed\n%s\n' "$output"; exit 1; fi; echo clean; }
+step() { printf '  %-16s' "$1"; shift; if ! output=$("$@" 2>&1); then printf 'failed\n%s\n' "$output"; exit 1; fi; echo clean; }
 
 echo "lint"
 step ruff ruff check .
