@@ -122,6 +122,7 @@ class Rollout:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             timeout=300,
+            check=False,
         )
         with self.log.open("a", encoding="utf-8") as log:
             log.write(f"\n##### {playbook} {json.dumps(variables)}\n{done.stdout}")

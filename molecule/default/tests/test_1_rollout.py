@@ -162,7 +162,9 @@ def test_container_is_contained(containers: dict[str, dict[str, Any]], service: 
 @pytest.mark.parametrize(("service", "user"), SERVICES.items())
 def test_process_has_no_power(box: Box, containers: dict[str, dict[str, Any]], service: str, user: int) -> None:
     status = box.run(f"cat /proc/{containers[service]['State']['Pid']}/status")
-    fields = {name: value.split() for name, _separator, value in (line.partition(":\t") for line in status.splitlines())}
+    fields = {
+        name: value.split() for name, _separator, value in (line.partition(":\t") for line in status.splitlines())
+    }
     assert set(fields["Uid"]) == {str(user)}
     assert fields["CapEff"] == fields["CapPrm"] == fields["CapBnd"] == ["0000000000000000"]
     assert fields["NoNewPrivs"] == ["1"]
