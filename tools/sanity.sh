@@ -19,15 +19,20 @@ print(get_venv_packages(SimpleNamespace(version=""))["pip"])')
 cache=.cache/sanity-home/.ansible/test/cache
 [ -e "$cache/pip-$pip-py3-none-any.whl" ] || python -m pip download --quiet --no-deps --dest "$cache" "pip==$pip"
 cp tools/get_pip.py "$cache/get_pip_${pip//./_}.py"
-(
+echo "sanity (a minute or two; all of it goes to .cache/results/sanity.log)"
+if ! (
   cd "$copy"
   HOME="$top/.cache/sanity-home" ansible-test sanity --color no \
     --python "$(python -c 'import sys; print("%d.%d" % sys.version_info[:2])')"
-)
+) >.cache/results/sanity.log 2>&1; then
+  grep -E '^(ERROR|FATAL)' .cache/results/sanity.log || tail -30 .cache/results/sanity.log
+  exit 1
+fi
 for kind in module role filter lookup; do
   names=$(ansible-doc -t "$kind" --list llmops.monitoring --json | python -c 'import json, sys; print(*json.load(sys.stdin))')
   for name in $names; do
     ansible-doc -t "$kind" "$name" >/dev/null
   done
 done
-echo "sanity: clean" > .cache/results/sanity
+echo "  ansible-test, ansible-doc: clean"
+touch .cache/results/sanity

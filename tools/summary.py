@@ -22,7 +22,7 @@ def main() -> int:
                 print(f"failed: {path.stem}: {case.get('name')}")
             else:
                 passed += 1
-    ran = [path.stem for path in sorted(RESULTS.iterdir())]
+    ran = sorted({path.stem for path in RESULTS.iterdir() if path.suffix in ("", ".xml")})
     print(f"ran: {', '.join(ran)}")
     print(f"{passed} passed, {failed} failed, {skipped} skipped")
     return 1 if failed or not passed else 0
