@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from ansible_collections.llmops.monitoring.molecule.shared.rollout import (
-    ALERTMANAGER,
     EXPORTER,
     PROMETHEUS,
     Box,
@@ -184,14 +183,6 @@ def test_rules_are_loaded_and_none_fails(box: Box) -> None:
     rules = [rule for group in groups for rule in group["rules"]]
     assert {rule["name"] for rule in rules} >= {"HostDown", "HostCpuHigh", "TargetDown", "Watchdog"}
     assert [rule for rule in rules if rule["health"] == "err"] == []
-
-
-def test_alert_that_always_fires_reaches_alertmanager(box: Box) -> None:
-    def names() -> set[str]:
-        alerts = box.fetch(f"{ALERTMANAGER}/api/v2/alerts").json()
-        return {alert["labels"]["alertname"] for alert in alerts}
-
-    assert eventually(lambda: "Watchdog" in names()), names()
 
 
 def test_figures_are_the_hosts(box: Box, sample: Callable[[str], float]) -> None:

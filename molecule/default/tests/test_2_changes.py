@@ -8,6 +8,7 @@ from ansible_collections.llmops.monitoring.molecule.shared.rollout import (
     PROMETHEUS,
     Box,
     Rollout,
+    eventually,
 )
 
 OLD_TOKEN, NEW_TOKEN = "molecule-5c1f0d8e7b", "molecule-a94e26d1c0"
@@ -39,3 +40,12 @@ def test_old_token_is_worth_nothing(box: Box) -> None:
         for token in (OLD_TOKEN, NEW_TOKEN)
     }
     assert statuses == {OLD_TOKEN: 401, NEW_TOKEN: 200}
+
+
+def test_alert_that_always_fires_reaches_alertmanager(box: Box) -> None:
+    def names() -> set[str]:
+        alerts = box.fetch(f"{ALERTMANAGER}/api/v2/alerts").json()
+        return {alert["labels"]["alertname"] for alert in alerts}
+
+    # Prometheus sends an alert that goes on firing once a minute.
+    assert eventually(lambda: "Watchdog" in names(), seconds=90), names()
