@@ -18,6 +18,9 @@ from exporter_testing.process import (
     wait_for,
 )
 
+# What the image sets, so that the tests run what users run.
+IMAGE_ENVIRONMENT = {"PYTHONOPTIMIZE": "2", "PYTHONNODEBUGRANGES": "1"}
+
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "slow: takes longer than ten seconds")
@@ -65,6 +68,7 @@ def start_node(start: Start) -> Start:
     def run(**settings: str) -> Running:
         port = free_port()
         environment = {f"LLM_MONITOR_{name}": text for name, text in settings.items()}
+        environment.update(IMAGE_ENVIRONMENT)
         command = [str(Path(sys.executable).with_name("llm-monitor-exporter")), "node"]
         return start(command, port, {"LLM_MONITOR_NODE__PORT": str(port), **environment})
 

@@ -1,5 +1,7 @@
 """The FastAPI application of one exporter."""
 
+from collections.abc import Awaitable, Callable
+
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import PlainTextResponse
 
@@ -23,6 +25,21 @@ def create_app(engine: Engine, credentials: Credentials) -> App:
         openapi_tags=[{"name": "exporter", "description": "What every exporter answers."}],
     )
 
+    add = app.add_api_route
+    add("/metrics", _metrics(engine), response_class=PlainTextResponse, tags=["exporter"])
+    add("/health", _health, response_class=PlainTextResponse, tags=["exporter"])
+    add("/ready", _ready(engine), response_class=PlainTextResponse, tags=["exporter"])
+    if exporter.router is not None:
+        app.include_router(exporter.router)
+    return Guarded(app, credentials) if credentials else app
+
+
+# Routes return responses, not models: the first response model that FastAPI meets loads all of
+# pydantic.v1, three MiB that nothing here needs.
+Route = Callable[[Request], Awaitable[Response]]
+
+
+def _metrics(engine: Engine) -> Route:
     async def metrics(request: Request) -> Response:
         """Answer with the metrics in Prometheus' text format or in OpenMetrics."""
         headers = request.headers
@@ -39,22 +56,19 @@ def create_app(engine: Engine, credentials: Credentials) -> App:
             headers=answer,
         )
 
-    # Routes return responses, not models: the first response model that FastAPI meets loads all of
-    # pydantic.v1, three MiB that nothing here needs.
-    async def health() -> PlainTextResponse:
-        """Say that the process lives, whatever its source does."""
-        return PlainTextResponse("ok\n")
+    return metrics
 
-    async def ready() -> PlainTextResponse:
+
+def _ready(engine: Engine) -> Route:
+    async def ready(_: Request) -> Response:
         """Say whether a first collection has ended, with whatever success."""
         if engine.ready:
             return PlainTextResponse("ready\n")
         return PlainTextResponse("the first collection has not ended yet\n", status_code=503)
 
-    add = app.add_api_route
-    add("/metrics", metrics, response_class=PlainTextResponse, tags=["exporter"])
-    add("/health", health, response_class=PlainTextResponse, tags=["exporter"])
-    add("/ready", ready, response_class=PlainTextResponse, tags=["exporter"])
-    if exporter.router is not None:
-        app.include_router(exporter.router)
-    return Guarded(app, credentials) if credentials else app
+    return ready
+
+
+async def _health(_: Request) -> Response:
+    """Say that the process lives, whatever its source does."""
+    return PlainTextResponse("ok\n")

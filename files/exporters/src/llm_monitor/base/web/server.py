@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import structlog
-import uvicorn
+import uvicorn.server
+from uvicorn.config import Config
 
 from llm_monitor.base.collection.engine import Engine
 from llm_monitor.base.errors import SettingsError
@@ -42,7 +43,7 @@ class Service:
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-class Server(uvicorn.Server):
+class Server(uvicorn.server.Server):
     """A uvicorn server that leaves the signals to whoever runs several of them."""
 
     @contextmanager
@@ -97,7 +98,7 @@ async def serve(services: Sequence[Service], credentials: Credentials) -> None:
 
 
 def _server(service: Service, credentials: Credentials) -> Server:
-    config = uvicorn.Config(
+    config = Config(
         create_app(service.engine, credentials),
         http="httptools",
         loop="asyncio",
