@@ -2,13 +2,15 @@
 
 Both are scraped over loopback, one scrape after the other, as a Prometheus would ask, in rounds
 that alternate so that what else the machine does hits both alike. "Cold" collects anew for every
-scrape, "warm" serves a sample younger than min_interval. Our exporter runs with the environment
-that its image sets.
+scrape, "warm" serves a sample younger than min_interval. Our exporter runs as in its image: with the
+pinned packages of requirements.txt and nothing else, in a virtual environment that is kept in
+.cache, and with the environment that the image sets.
 
 Usage: python bench/exporters.py [--rounds N] [--scrapes N]
 """
 
 import argparse
+import hashlib
 import os
 import platform
 import shutil
@@ -17,6 +19,7 @@ import statistics
 import subprocess
 import sys
 import time
+import venv
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -24,6 +27,8 @@ from http.client import HTTPConnection
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+PROJECT = ROOT / "files/exporters"
+CACHE = ROOT / ".cache/bench"
 PEER = "prometheus-node-exporter"
 HEADERS = {
     "Accept": "text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
@@ -165,10 +170,25 @@ def find_peer() -> str:
     return found
 
 
-def start_ours(stack: ExitStack, name: str, min_interval: str) -> Subject:
+def install() -> Path:
+    """Return our exporter's command, in an environment with the image's packages only."""
+    requirements = PROJECT / "requirements.txt"
+    wanted = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()
+    stamp = CACHE / "installed"
+    if not stamp.is_file() or stamp.read_text() != wanted:
+        print("Installing the image's packages into .cache/bench ...", flush=True)
+        venv.create(CACHE / "venv", clear=True, with_pip=True)
+        pip = [str(CACHE / "venv/bin/pip"), "install", "--quiet"]
+        subprocess.run([*pip, "--require-hashes", "-r", str(requirements)], check=True)
+        subprocess.run([*pip, "--no-deps", "--editable", str(PROJECT)], check=True)
+        stamp.write_text(wanted)
+    return CACHE / "venv/bin/llm-monitor-exporter"
+
+
+def start_ours(stack: ExitStack, exporter: Path, name: str, min_interval: str) -> Subject:
     """Start our node exporter with that min_interval."""
     port = free_port()
-    command = [str(Path(sys.executable).with_name("llm-monitor-exporter")), "node"]
+    command = [str(exporter), "node"]
     variables = {"LLM_MONITOR_NODE__PORT": str(port), "LLM_MONITOR_MIN_INTERVAL": min_interval}
     return stack.enter_context(running(name, command, port, **variables, **IMAGE_ENVIRONMENT))
 
@@ -213,10 +233,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7, help="alternating rounds (7)")
     parser.add_argument("--scrapes", type=int, default=200, help="scrapes a round (200)")
     options = parser.parse_args()
+    exporter = install()
     with ExitStack() as stack:
         peer = start_peer(stack)
-        cold = start_ours(stack, "llm-monitor node, cold", "0")
-        warm = start_ours(stack, "llm-monitor node, warm", "1h")
+        cold = start_ours(stack, exporter, "llm-monitor node, cold", "0")
+        warm = start_ours(stack, exporter, "llm-monitor node, warm", "1h")
         time.sleep(2)
         subjects = [peer, cold, warm]
         for number in range(options.rounds):
