@@ -70,6 +70,12 @@ def alert_names() -> set[str]:
 
 
 @functools.cache
+def class_names() -> set[str]:
+    sources = [*ROOT.glob("files/exporters/src/**/*.py"), *ROOT.glob("plugins/**/*.py")]
+    return {name for path in sources for name in re.findall(r"^class (\w+)", path.read_text("utf-8"), re.MULTILINE)}
+
+
+@functools.cache
 def plugin_names() -> set[str]:
     return {path.stem for path in ROOT.glob("plugins/*/*.py")}
 
@@ -115,9 +121,9 @@ def test_variables_and_metrics_exist(document: Path) -> None:
 
 
 @pytest.mark.parametrize("document", WRITTEN, ids=named)
-def test_alerts_exist(document: Path) -> None:
+def test_alerts_and_classes_exist(document: Path) -> None:
     words = re.findall(r"`((?:[A-Z][a-z0-9]+){2,})`", document.read_text(encoding="utf-8"))
-    assert set(words) - alert_names() == set()
+    assert set(words) - alert_names() - class_names() == set()
 
 
 def said_by_plugins() -> str:
