@@ -48,8 +48,7 @@ docs: .venv/dev ## Write the generated documents again
 engine: .venv/ansible
 	@tools/engine.sh start
 
-clean: ## Remove .venv, .cache and the engine's test images
-	@tools/engine.sh clean
+clean: ## Remove .venv and .cache; images and the engine stay
 	@rm -rf .venv .cache
 
 .venv/ansible: requirements.txt
