@@ -6,49 +6,49 @@ from llm_monitor.base.metrics.family import COUNTER, GAUGE, Family, Kind, LabelV
 
 _DECLARATIONS: tuple[tuple[str, Kind, str, LabelValues, str], ...] = (
     (
-        "_up",
+        "up",
         GAUGE,
         "1 when at least one collector succeeded in this collection, else 0.",
         (),
         "",
     ),
     (
-        "_collector_success",
+        "collector_success",
         GAUGE,
         "1 when the collector gave its series, 0 when it failed, overran or is stuck.",
         ("collector",),
         "",
     ),
     (
-        "_collector_duration_seconds",
+        "collector_duration_seconds",
         GAUGE,
         "Time that the collector took, or has been running for when it has not ended.",
         ("collector",),
         "seconds",
     ),
     (
-        "_last_success_timestamp_seconds",
+        "last_success_timestamp_seconds",
         GAUGE,
         "Unix time at which the collector last succeeded, absent before it ever did.",
         ("collector",),
         "seconds",
     ),
     (
-        "_series_dropped_total",
+        "series_dropped_total",
         COUNTER,
         "Series left out, each once a collection: over a cap, NaN, or not valid.",
         ("family",),
         "",
     ),
     (
-        "_collections_total",
+        "collections_total",
         COUNTER,
         "Collections that have ended; scrapes within min_interval share one.",
         (),
         "",
     ),
     (
-        "_build_info",
+        "build_info",
         GAUGE,
         "1, with the version of the exporter and of Python.",
         ("version", "python"),
@@ -73,7 +73,7 @@ class OwnFamilies(NamedTuple):
         """Return the families of the exporter of that name."""
         return cls(
             *(
-                Family(f"llm_monitor_{exporter}{ending}", kind, text, labels, unit)
-                for ending, kind, text, labels, unit in _DECLARATIONS
+                Family(f"llm_monitor_{exporter}_{name}", kind, text, labels, unit)
+                for name, kind, text, labels, unit in _DECLARATIONS
             )
         )
