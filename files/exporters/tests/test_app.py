@@ -2,6 +2,7 @@ import asyncio
 import base64
 import gzip
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -67,12 +68,32 @@ def test_both_formats_plain_and_gzipped() -> None:
     with_client(check)
 
 
+def test_the_page_for_people_needs_no_other_server() -> None:
+    router = APIRouter()
+    router.add_api_route("/api/v1/<things>/{id}", lambda: None, summary="Things & more.")
+
+    async def check(client: httpx.AsyncClient) -> None:
+        for path in ("/", "/docs"):
+            page = await client.get(path)
+            assert page.headers["content-type"] == "text/html; charset=utf-8"
+            for text in (
+                '<a href="metrics">/metrics</a>',
+                "503 before",
+                "GET /api/v1/&lt;things&gt;/{id}",
+                "Things &amp; more.",
+            ):
+                assert text in page.text
+            assert "//" not in page.text
+            assert "<script" not in page.text
+
+    with_client(check, replace(toy_exporter(good()), router=router))
+
+
 def test_metrics_answers_itself_without_a_redirect() -> None:
     async def check(client: httpx.AsyncClient) -> None:
         assert (await client.get("/metrics")).status_code == 200
-        assert (await client.get("/")).status_code == 404
+        assert (await client.get("/nothing")).status_code == 404
         assert (await client.post("/metrics")).status_code == 405
-        assert (await client.get("/docs")).status_code == 200
         schema = (await client.get("/openapi.json")).json()
         assert set(schema["paths"]) == {"/metrics", "/health", "/ready"}
 

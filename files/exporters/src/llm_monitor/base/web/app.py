@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 
 from fastapi import FastAPI, Request, Response
-from fastapi.responses import PlainTextResponse
+from fastapi.responses import HTMLResponse, PlainTextResponse
 
 from llm_monitor.base.collection.collector import Deadline
 from llm_monitor.base.collection.engine import Engine
@@ -11,6 +11,7 @@ from llm_monitor.base.metrics.exposition import OPENMETRICS_TYPE, TEXT_TYPE
 from llm_monitor.base.version import VERSION
 from llm_monitor.base.web.auth import App, Credentials, Guarded
 from llm_monitor.base.web.negotiation import patience, wants_gzip, wants_openmetrics
+from llm_monitor.base.web.page import render
 
 _SCRAPE_TIMEOUT = "x-prometheus-scrape-timeout-seconds"
 
@@ -21,14 +22,22 @@ def create_app(engine: Engine, credentials: Credentials) -> App:
     app = FastAPI(
         title=f"llm-monitor {exporter.name} exporter",
         version=VERSION,
+        docs_url=None,
         redoc_url=None,
         openapi_tags=[{"name": "exporter", "description": "What every exporter answers."}],
     )
 
-    add = app.add_api_route
-    add("/metrics", _metrics(engine), response_class=PlainTextResponse, tags=["exporter"])
-    add("/health", _health, response_class=PlainTextResponse, tags=["exporter"])
-    add("/ready", _ready(engine), response_class=PlainTextResponse, tags=["exporter"])
+    # The image runs without docstrings, so what a route answers is said here.
+    for path, route, summary in (
+        ("/metrics", _metrics(engine), "The metrics, in Prometheus' text format or OpenMetrics."),
+        ("/health", _health, "200 while the process lives, whatever its source does."),
+        ("/ready", _ready(engine), "200 once a first collection has ended, 503 before."),
+    ):
+        app.add_api_route(
+            path, route, response_class=PlainTextResponse, tags=["exporter"], summary=summary
+        )
+    for path in ("/", "/docs"):
+        app.add_api_route(path, _page(app), response_class=HTMLResponse, include_in_schema=False)
     if exporter.router is not None:
         app.include_router(exporter.router)
     return Guarded(app, credentials) if credentials else app
@@ -57,6 +66,14 @@ def _metrics(engine: Engine) -> Route:
         )
 
     return metrics
+
+
+def _page(app: FastAPI) -> Route:
+    async def page(_: Request) -> Response:
+        """Tell a person what there is."""
+        return HTMLResponse(render(app.openapi()))
+
+    return page
 
 
 def _ready(engine: Engine) -> Route:
