@@ -10,6 +10,7 @@ from ansible_collections.llmops.monitoring.plugins.filter.expected_targets impor
 from ansible_collections.llmops.monitoring.plugins.filter.exporter_targets import exporter_targets
 from ansible_collections.llmops.monitoring.plugins.filter.host_services import host_services
 from ansible_collections.llmops.monitoring.plugins.filter.mirrored import mirrored
+from ansible_collections.llmops.monitoring.plugins.filter.own_address import own_address
 from ansible_collections.llmops.monitoring.plugins.filter.without_secrets import without_secrets
 
 CATALOGUE = {"exporters": ["gpu_hosts", "monitoring_hosts"], "prometheus": ["monitoring_hosts"]}
@@ -93,6 +94,21 @@ def test_every_target_is_expected_under_its_job_and_instance() -> None:
         {"job": "node", "instance": "gpu-01"},
         {"job": "node", "instance": "watch"},
     ]
+
+
+@pytest.mark.parametrize(
+    ("listens_on", "expected"),
+    [
+        ("127.0.0.1", "127.0.0.1"),
+        ("0.0.0.0", "127.0.0.1"),
+        ("10.0.0.1", "10.0.0.1"),
+        ("::", "[::1]"),
+        ("::1", "[::1]"),
+        ("[2001:db8::1]", "[2001:db8::1]"),
+    ],
+)
+def test_a_host_reaches_its_own_services(listens_on: str, expected: str) -> None:
+    assert own_address(listens_on) == expected
 
 
 def test_secrets_of_receivers_become_files() -> None:
