@@ -91,6 +91,10 @@ class Box:
         """Return since when each service's container runs: another time is another start."""
         return {service: entry["State"]["StartedAt"] for service, entry in self.containers().items()}
 
+    def engine(self) -> str:
+        """Return the process id of the engine."""
+        return self.run("pgrep --exact dockerd")
+
     def volumes(self) -> set[str]:
         """Return the names of the engine's volumes, read from its disk: it need not run."""
         return set(self.run("ls /var/lib/docker/volumes").split()) - {"backingFsBlockDev", "metadata.db"}

@@ -11,6 +11,7 @@ from ansible_collections.llmops.monitoring.molecule.shared.rollout import (
     eventually,
 )
 
+ENGINE = {"cgroup-parent": "/llm-monitor-molecule-default", "log-opts": {"max-size": "10m"}}
 OLD_TOKEN, NEW_TOKEN = "molecule-5c1f0d8e7b", "molecule-a94e26d1c0"
 
 
@@ -49,3 +50,24 @@ def test_alert_that_always_fires_reaches_alertmanager(box: Box) -> None:
 
     # Prometheus sends an alert that goes on firing once a minute.
     assert eventually(lambda: "Watchdog" in names(), seconds=90), names()
+
+
+def test_engine_reads_its_settings_again(box: Box, roll_out: Rollout) -> None:
+    engine, before = box.engine(), box.started()
+    roll_out.succeeds("site.yml", docker_daemon_settings={**ENGINE, "labels": ["purpose=molecule"]})
+    assert box.run("docker info --format '{{.Labels}}'") == "[purpose=molecule]"
+    assert box.engine() == engine
+    assert box.started()["prometheus"] == before["prometheus"]
+
+
+def test_engine_is_restarted_when_it_must_be(box: Box, roll_out: Rollout) -> None:
+    engine, containers = box.engine(), box.containers()
+    roll_out.succeeds("site.yml", docker_daemon_settings={**ENGINE, "log-opts": {"max-size": "10m", "max-file": "2"}})
+    assert box.engine() != engine
+    assert '"max-file": "2"' in box.os.file("/etc/docker/daemon.json").content_string
+    # Others' settings, the label for one, stay.
+    assert box.run("docker info --format '{{.Labels}}'") == "[purpose=molecule]"
+    # The services are the same containers, and run again.
+    after = box.containers()
+    assert {entry["Id"] for entry in after.values()} == {entry["Id"] for entry in containers.values()}
+    assert {entry["State"]["Health"]["Status"] for entry in after.values()} == {"healthy"}

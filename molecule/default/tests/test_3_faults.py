@@ -53,3 +53,18 @@ def test_service_that_does_not_get_ready_is_rolled_back(box: Box, roll_out: Roll
     assert container["State"]["Health"]["Status"] == "healthy"
     assert group_wait(box) == "32s"
     assert box.value("min_over_time(timestamp(up{job='prometheus'})[1h:5s])") == held
+
+
+def test_engine_of_somebody_else_is_not_restarted(box: Box, roll_out: Rollout) -> None:
+    engine = box.engine()
+    box.run("mv /run/llm-monitor-dockerd.pid /run/somebody-elses.pid")
+    said = roll_out.fails("site.yml", docker_daemon_settings={"log-opts": {"max-size": "30m"}})
+    box.run("mv /run/somebody-elses.pid /run/llm-monitor-dockerd.pid")
+    assert "Restart it in the way that it was started" in said
+    assert box.engine() == engine
+
+
+def test_engine_that_was_killed_runs_again(box: Box, roll_out: Rollout) -> None:
+    box.run("pkill --signal KILL --exact dockerd")
+    roll_out.succeeds("site.yml")
+    assert {entry["State"]["Health"]["Status"] for entry in box.containers().values()} == {"healthy"}
