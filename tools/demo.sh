@@ -1,10 +1,8 @@
 #!/usr/bin/env bash
 # usage: demo.sh [down] - rolls the collection out on this machine with inventories/demo, or removes it again.
 set -euo pipefail
-ansible=(ansible-playbook -i inventories/demo)
-if [ "$(id -u)" != 0 ] && ! sudo -n true 2>/dev/null; then
-  ansible+=(--ask-become-pass)
-fi
+source tools/become.sh
+ansible=(ansible-playbook -i inventories/demo "${become[@]}")
 
 if [ "${1:-}" = down ]; then
   exec "${ansible[@]}" playbooks/uninstall.yml -e llm_monitor_delete_data=true

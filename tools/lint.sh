@@ -7,9 +7,10 @@ mapfile -t dockerfiles < <(git ls-files --cached --others --exclude-standard -- 
 step() { printf '  %-16s' "$1"; shift; if ! output=$("$@" 2>&1); then printf 'failed\n%s\n' "$output"; exit 1; fi; echo clean; }
 
 echo "lint"
-step ruff ruff check .
-step ruff-format ruff format --check .
+step ruff ruff check . files/exporters
+step ruff-format ruff format --check . files/exporters
 step mypy mypy
+step mypy-tools mypy tools docs/build bench
 step mypy-exporters mypy --config-file files/exporters/pyproject.toml files/exporters/src
 step yamllint yamllint --strict .
 step ansible-lint ansible-lint --offline
