@@ -10,7 +10,8 @@ version_added: 0.1.0
 short_description: Take the secrets out of an Alertmanager or Prometheus setting
 description:
   - Walks a list or dictionary in the form that Alertmanager (receivers) or Prometheus (remote_write) document
-    and replaces each secret value by the path of a file, using the C(..._file) twin of its key.
+    and replaces each secret value by the path of a file, using the C(..._file) twin of its key, which for
+    C(http_headers) is C(files). What has no such twin stays; M(llmops.monitoring.settings_check) refuses it.
   - The secrets themselves are given as files, to be written with mode 0600.
 positional: directory
 options:
@@ -41,27 +42,12 @@ _value:
   type: dict
 """
 
+import re
 from typing import Any
 
-# Keys whose value is a secret, and the key that takes a file in its place.
-# Source: the configuration references of Alertmanager and Prometheus.
-FILE_KEYS = {
-    "auth_password": "auth_password_file",
-    "smtp_auth_password": "smtp_auth_password_file",
-    "slack_api_url": "slack_api_url_file",
-    "api_key": "api_key_file",
-    "bot_token": "bot_token_file",
-    "credentials": "credentials_file",
-    "password": "password_file",
-    "routing_key": "routing_key_file",
-    "service_key": "service_key_file",
-    "token": "token_file",
-    "user_key": "user_key_file",
-    "webhook_url": "webhook_url_file",
-    "client_secret": "client_secret_file",
-}
-# Addresses that are secrets, since whoever has one can post: only in these receivers.
-URL_FILE_KEYS = {("slack_configs", "api_url"): "api_url_file", ("webhook_configs", "url"): "url_file"}
+from ansible_collections.llmops.monitoring.plugins.plugin_utils import _config_secrets as config
+
+_UNFIT_FOR_FILES = re.compile(r"[^A-Za-z0-9_.-]")
 
 
 class _Walk:
@@ -70,21 +56,40 @@ class _Walk:
         self.prefix = prefix
         self.files: dict[str, str] = {}
 
-    def value(self, node: object, path: tuple[str, ...]) -> object:
+    def value(self, node: object, section: str, path: tuple[str, ...]) -> object:
         if isinstance(node, dict):
-            return dict(self._entry(str(key), child, path) for key, child in node.items())
+            if section in config.FREE_SECTIONS:
+                return node
+            if section == "http_headers":
+                return {name: self._header(header, (*path, str(name))) for name, header in node.items()}
+            return dict(self._entry(str(key), child, section, path) for key, child in node.items())
         if isinstance(node, (list, tuple)):
-            return [self.value(child, (*path, self._name(child, index))) for index, child in enumerate(node)]
+            return [self.value(child, section, (*path, self._name(child, index))) for index, child in enumerate(node)]
         return node
 
-    def _entry(self, key: str, child: object, path: tuple[str, ...]) -> tuple[str, object]:
-        receiver = path[-2] if len(path) > 1 else ""
-        file_key = FILE_KEYS.get(key) or URL_FILE_KEYS.get((receiver, key))
-        if file_key is None or not isinstance(child, str):
-            return key, self.value(child, (*path, key))
-        name = "-".join(part for part in (self.prefix, *path, key) if part).replace("/", "_").replace(" ", "_")
-        self.files[name] = child
-        return file_key, f"{self.directory}/{name}"
+    def _entry(self, key: str, child: object, section: str, path: tuple[str, ...]) -> tuple[str, object]:
+        file_key = config.file_key(section, key) if config.is_secret_value(child) else None
+        if file_key is None:
+            return key, self.value(child, key, (*path, key))
+        return file_key, self._file(child, (*path, key))
+
+    def _header(self, header: object, path: tuple[str, ...]) -> object:
+        """Return a header of http_headers, whose `files` are read as its `secrets` are."""
+        if not isinstance(header, dict) or not isinstance(header.get("secrets"), (list, tuple)):
+            return header
+        files = [self._file(secret, (*path, str(index))) for index, secret in enumerate(header["secrets"])]
+        kept = {key: child for key, child in header.items() if key != "secrets"}
+        return {**kept, "files": [*(header.get("files") or []), *files]}
+
+    def _file(self, secret: object, path: tuple[str, ...]) -> str:
+        """Keep a secret for a file of its own and return the file's path."""
+        name = wanted = _UNFIT_FOR_FILES.sub("_", "-".join(part for part in (self.prefix, *path) if part))
+        number = 1
+        while name in self.files:
+            number += 1
+            name = f"{wanted}-{number}"
+        self.files[name] = str(secret)
+        return f"{self.directory}/{name}"
 
     @staticmethod
     def _name(child: object, index: int) -> str:
@@ -94,7 +99,7 @@ class _Walk:
 
 def without_secrets(value: object, directory: str, prefix: str = "") -> dict[str, Any]:
     walk = _Walk(directory, prefix)
-    return {"value": walk.value(value, ()), "files": walk.files}
+    return {"value": walk.value(value, "", ()), "files": walk.files}
 
 
 class FilterModule:

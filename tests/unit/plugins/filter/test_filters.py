@@ -148,3 +148,60 @@ def test_the_names_of_files_say_where_they_belong() -> None:
     split = without_secrets([{"url": "https://metrics/", "authorization": {"credentials": "c"}}], "/run/secrets/", "rw")
     assert split["files"] == {"rw-0-authorization-credentials": "c"}
     assert split["value"][0]["authorization"] == {"credentials_file": "/run/secrets/rw-0-authorization-credentials"}
+
+
+# A section, and the keys whose values go to files there.
+SECRETS = [
+    ({"opsgenie_api_key": "s3"}, ["opsgenie_api_key_file"]),
+    ({"victorops_api_key": "s3", "victorops_api_url": "https://v/"}, ["victorops_api_key_file", "victorops_api_url"]),
+    ({"rocketchat_token": "s3", "rocketchat_token_id": "s3"}, ["rocketchat_token_file", "rocketchat_token_id_file"]),
+    ({"http_config": {"bearer_token": "s3"}}, ["bearer_token_file"]),
+    ({"http_config": {"tls_config": {"cert": "c", "key": "s3"}}}, ["cert", "key_file"]),
+    ({"smtp_tls_config": {"key": "s3"}}, ["key_file"]),
+    ({"oauth2": {"client_id": "i", "client_secret": "s3"}}, ["client_id", "client_secret_file"]),
+    ({"telegram_configs": [{"bot_token": "s3", "chat_id": 1}]}, ["bot_token_file", "chat_id"]),
+    ({"victorops_configs": [{"api_key": "s3", "routing_key": "team"}]}, ["api_key_file", "routing_key"]),
+    ({"rocketchat_configs": [{"token": "s3", "token_id": "s3"}]}, ["token_file", "token_id_file"]),
+    ({"scaleway_sd_configs": [{"secret_key": "s3"}]}, ["secret_key_file"]),
+]
+
+
+@pytest.mark.parametrize(("config", "keys"), SECRETS)
+def test_every_secret_with_a_file_form_becomes_a_file(config: dict[str, Any], keys: list[str]) -> None:
+    split = without_secrets(config, "/run/secrets")
+    assert set(split["files"].values()) == {"s3"}
+    assert "s3" not in repr(split["value"])
+    for key in keys:
+        assert f"'{key}': " in repr(split["value"])
+
+
+def test_a_secret_of_digits_is_a_secret() -> None:
+    split = without_secrets({"basic_auth": {"username": 7, "password": 12345}}, "/s")
+    assert split == {
+        "value": {"basic_auth": {"username": 7, "password_file": "/s/basic_auth-password"}},
+        "files": {"basic_auth-password": "12345"},
+    }
+
+
+def test_the_secrets_of_headers_become_files() -> None:
+    headers = {"X-Key": {"secrets": ["s1", 2], "files": ["/mine"]}, "X-Name": {"values": ["n"]}}
+    split = without_secrets([{"http_headers": headers}], "/s", "rw")
+    files = ["/mine", "/s/rw-0-http_headers-X-Key-0", "/s/rw-0-http_headers-X-Key-1"]
+    assert split["value"] == [{"http_headers": {"X-Key": {"files": files}, "X-Name": {"values": ["n"]}}}]
+    assert list(split["files"].values()) == ["s1", "2"]
+
+
+def test_names_that_users_choose_are_no_keys_of_ours() -> None:
+    config = {"oauth2": {"endpoint_params": {"password": "p"}}, "static_configs": [{"labels": {"bearer_token": "l"}}]}
+    assert without_secrets(config, "/s") == {"value": config, "files": {}}
+
+
+def test_alike_names_get_files_of_their_own() -> None:
+    receivers = [
+        {"name": name, "slack_configs": [{"api_url": name}]} for name in ("a b", "a/b", "a_b", "../a_b", "a_b")
+    ]
+    split = without_secrets(receivers, "/s")
+    assert list(split["files"].values()) == ["a b", "a/b", "a_b", "../a_b", "a_b"]
+    for receiver in split["value"]:
+        path = receiver["slack_configs"][0]["api_url_file"]
+        assert split["files"][path.removeprefix("/s/")] == receiver["name"]
