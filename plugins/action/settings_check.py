@@ -16,12 +16,22 @@ from typing import Any
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
+from ansible_collections.llmops.monitoring.plugins.lookup.bundle_images import bundle_images
 from ansible_collections.llmops.monitoring.plugins.module_utils import _settings_rules as rules
-from ansible_collections.llmops.monitoring.plugins.plugin_utils import _role_settings
+from ansible_collections.llmops.monitoring.plugins.plugin_utils import _config_secrets, _role_settings
 from ansible_collections.llmops.monitoring.plugins.plugin_utils._origin import origin_of
 
-ROLES = Path(__file__).resolve().parents[2] / "roles"
+COLLECTION = Path(__file__).resolve().parents[2]
+ROLES = COLLECTION / "roles"
+RULES = COLLECTION / "templates/prometheus/rules"
 _IGNORED = "llm_monitor_ignored_variables"
+# What becomes part of a service's configuration as it is, but for the secrets, which go to files.
+_PASSED_ON = (
+    "alertmanager_receivers",
+    "alertmanager_global",
+    "prometheus_remote_write",
+    "prometheus_extra_scrape_configs",
+)
 _KINDS = {
     "int": "a whole number",
     "float": "a number",
@@ -151,10 +161,33 @@ class _Check:
         return [
             *rules.shared_ports(self.ports()),
             *rules.scrape_problems(self.settings),
-            *rules.source_problems(self.settings, os.path.isfile),
+            *(rules.source_problems(self.settings, os.path.isfile) or self._of_bundle(services)),
+            *rules.reference_problems(self.settings.get("llm_monitor_registry_images")),
+            *rules.rule_file_problems(
+                self.settings.get("prometheus_extra_rules"), [path.stem for path in RULES.glob("*.yml.j2")]
+            ),
+            *rules.exporter_problems(self.settings.get("exporters_settings")),
+            *self._of_secrets(),
             *rules.exposure_problems(self.settings, services),
             *rules.alert_problems(self.settings.get("prometheus_alerts"), catalogue),
         ]
+
+    def _of_bundle(self, services: list[str] | None) -> list[str]:
+        if self.settings.get("llm_monitor_image_source") != "bundle":
+            return []
+        try:
+            return rules.bundle_problems(self.settings, services, bundle_images(self.settings["llm_monitor_bundle"]))
+        except AnsibleError as error:
+            return [str(error)]
+
+    def _of_secrets(self) -> Iterator[str]:
+        """Yield a problem for every secret that would stand in a configuration; its value is never told."""
+        for name in _PASSED_ON:
+            for path, remedy in _config_secrets.uncovered(self.settings.get(name)):
+                yield (
+                    f"{name}{path} is a secret that can't be read from a file, so it would lie open in the "
+                    f"configuration: {remedy}"
+                )
 
     def _services(self) -> list[str] | None:
         services = self._value("llm_monitor_services")

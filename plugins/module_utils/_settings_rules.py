@@ -29,6 +29,9 @@ _REGISTRY = re.compile(
     r"[A-Za-z0-9.-]+(?::\d{1,5})?(?:/[a-z0-9._/-]+)?|\[[0-9A-Fa-f:]+\](?::\d{1,5})?(?:/[a-z0-9._/-]+)?"
 )
 
+_BEARER_TOKEN = re.compile(r"[\x21-\x7e]+")
+_REFERENCE_WITH_REGISTRY = re.compile(r"(?:localhost|[^/\s]*[.:][^/\s]*)/\S+")
+
 # Debian has no package of them, and its `loki` is a genetics program.
 WITHOUT_DEBIAN_PACKAGE = ("grafana", "loki", "alloy")
 
@@ -102,9 +105,10 @@ def _is_url(value: Any) -> bool:
         return False
 
 
-def _is_deep_folder(value: Any) -> bool:
-    parts = str(value).split("/")
-    return parts[0] == "" and ".." not in parts and len([part for part in parts if part not in ("", ".")]) >= 2
+def _is_own_folder(value: Any) -> bool:
+    first, *others = str(value).split("/")
+    parts = [part for part in others if part not in ("", ".")]
+    return first == "" and ".." not in parts and len(parts) >= 2 and "llm-monitor" in parts[-1]
 
 
 def _matches(pattern: re.Pattern[str]) -> Callable[[Any], bool]:
@@ -116,8 +120,9 @@ _LENGTH = Rule("a duration longer than zero, such as 30s, 5m, 1h30m or 15d", lam
 _NUMBER = Rule("a whole number of 1 or more", _within(1, 2**31 - 1))
 _URL = Rule("a URL with http:// or https:// and a host, such as https://prometheus.example.com/", _is_url)
 _FOLDER = Rule(
-    "an absolute path at least two folders deep, such as /opt/llm-monitor, for it is removed as a whole",
-    _is_deep_folder,
+    "an absolute path at least two folders deep whose last part has llm-monitor in its name, such as "
+    "/opt/llm-monitor, for it is removed as a whole",
+    _is_own_folder,
 )
 
 # (end of the name, type in the spec) → rule; the longest end that fits counts.
@@ -144,6 +149,9 @@ RULES: Mapping[tuple[str, str], Rule] = {
     ("_address", "str"): Rule("an IP address or a host name", _is_host),
     ("_listen_address", "str"): Rule("an IP address, such as 127.0.0.1 or 0.0.0.0", _is_ip_address),
     ("_dir", "path"): _FOLDER,
+    ("_bearer_token", "str"): Rule(
+        "text of ASCII letters, digits and signs without spaces; quote it if it is a number", _matches(_BEARER_TOKEN)
+    ),
 }
 
 
@@ -223,6 +231,50 @@ def source_problems(settings: Mapping[str, Any], is_file: Callable[[str], bool])
             if component in (settings.get("llm_monitor_components") or [])
         ]
     return []
+
+
+def bundle_problems(settings: Mapping[str, Any], services: Sequence[str] | None, held: Iterable[str]) -> list[str]:
+    """Return a complaint for each service of a host whose image isn't among those that the bundle holds."""
+    return [
+        f"llm_monitor_bundle is {settings.get('llm_monitor_bundle')!r}: it lacks the image of {service}; make it anew "
+        f"with playbooks/bundle.yml and {service} among the llm_monitor_components"
+        for service in services or ()
+        if service not in held
+    ]
+
+
+def reference_problems(images: Any) -> list[str]:
+    """Return a complaint for each image reference that leaves it to the engine which registry is meant."""
+    if not isinstance(images, Mapping):
+        return []
+    return [
+        f"llm_monitor_registry_images.{name} is {str(image)!r}: must name its registry, such as "
+        "docker.io/prom/prometheus:v3.14.0, else llm_monitor_registry_mirror can't take its place"
+        for name, image in images.items()
+        if not _REFERENCE_WITH_REGISTRY.fullmatch(str(image))
+    ]
+
+
+def rule_file_problems(files: Any, own: Iterable[str]) -> list[str]:
+    """Return a complaint for each name of prometheus_extra_rules that no file of its own can have."""
+    problems = []
+    for name in files if isinstance(files, Mapping) else ():
+        told = f"prometheus_extra_rules has {str(name)!r}: "
+        if not re.fullmatch(r"[^/]+\.yml", str(name)):
+            problems.append(told + "must be the name of a file that ends in .yml, without a folder, such as mine.yml")
+        elif name in own:
+            problems.append(told + "the collection's own rules have that name; choose another")
+    return problems
+
+
+def exporter_problems(settings: Any) -> list[str]:
+    """Return a complaint when exporters_settings, whose file anyone on the host can read, holds secrets."""
+    if not isinstance(settings, Mapping) or "auth" not in (str(name).lower() for name in settings):
+        return []
+    return [
+        "exporters_settings has 'auth': its file can be read by anyone on the host; set exporters_bearer_token, "
+        "which is kept in a file of its own"
+    ]
 
 
 def exposure_problems(settings: Mapping[str, Any], services: Sequence[str] | None) -> list[str]:

@@ -15,7 +15,11 @@ description:
   - Types, choices and required variables come from the roles' C(meta/argument_specs.yml). What a value must be beyond
     that follows from its name, for example C(_port), C(_interval), C(_size) or C(_listen_address).
   - Variables must also fit together. No port may be used twice on a host, a scrape may not take longer than its
-    interval, the image source must have what it needs, and exporters that listen on the network need a token.
+    interval, the image source must have what it needs (a bundle holds the images of the host's services), and exporters
+    that listen on the network need a token.
+  - A secret in C(alertmanager_receivers), C(alertmanager_global), C(prometheus_remote_write) or
+    C(prometheus_extra_scrape_configs) that Alertmanager or Prometheus can't read from a file is refused, with what to
+    do instead, for anyone on the host could read it.
   - A variable that starts with the name of one of the roles, but that no role knows, is a mistake in typing, and so is
     one that a role computes itself. Names of O(roles) are common words, so C(llm_monitor_ignored_variables), a list of
     patterns, names what belongs to something else. The roles register results under C(__<role>_<noun>), which starts

@@ -16,6 +16,9 @@ from typing import Any
 
 Load = Callable[[str], Any]
 
+# Roles that only others include, which say all that there is to say.
+INTERNAL = ("service",)
+
 
 @dataclass
 class RoleSettings:
@@ -49,7 +52,11 @@ def load(roles_folder: Path, wanted: Sequence[str] | None, load_yaml: Load) -> R
             raise ValueError(f"The role {role} has no {folder}/meta/argument_specs.yml.")
         spec = load_yaml(str(folder / "meta/argument_specs.yml"))
         found.roles.append(role)
-        found.specs.update(spec["argument_specs"]["main"].get("options") or {})
+        options = spec["argument_specs"]["main"].get("options") or {}
+        if role in INTERNAL:
+            found.computed_by.update(dict.fromkeys(options, role))
+            continue
+        found.specs.update(options)
         found.defaults.update(_variables(folder / "defaults", load_yaml))
         computed = _variables(folder / "vars", load_yaml)
         found.computed_values.update(computed)

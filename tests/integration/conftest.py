@@ -47,7 +47,8 @@ def place(tmp_path: Path) -> Place:
             for role in ("exporters", "alertmanager", "prometheus")
         ]
         (tmp_path / "play.yml").write_text(json.dumps([{"hosts": "demo", "roles": roles}]))
-        settings = {"llm_monitor_dir": str(tmp_path / "opt"), "llm_monitor_image_source": "distro", **variables}
+        opt = tmp_path / "opt/llm-monitor"
+        settings = {"llm_monitor_dir": str(opt), "llm_monitor_image_source": "distro", **variables}
         done = subprocess.run(
             ["ansible-playbook", "-i", "inventories/demo", "--diff", tmp_path / "play.yml", "-e", json.dumps(settings)],
             cwd=ROOT,
@@ -57,6 +58,6 @@ def place(tmp_path: Path) -> Place:
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
-        return Placed(tmp_path / "opt" / service, tmp_path / "opt" / "secrets" / service, done.stdout)
+        return Placed(opt / service, opt / "secrets" / service, done.stdout)
 
     return run

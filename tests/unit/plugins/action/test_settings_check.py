@@ -1,7 +1,9 @@
 """settings_check over the roles of this checkout, by a real ansible-playbook; one host for each case."""
 
+import io
 import json
 import sys
+import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -85,6 +87,7 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
     "address": ({"prometheus_listen_address": "localhost"}, ["prometheus_listen_address is 'localhost'"]),
     "mirror": ({"llm_monitor_registry_mirror": "https://r.example.com"}, ["without https://"]),
     "folder": ({"llm_monitor_dir": "/opt"}, ["llm_monitor_dir is '/opt'", "two folders deep"]),
+    "folder-of-others": ({"llm_monitor_dir": "/var/lib"}, ["llm_monitor_dir is '/var/lib'", "has llm-monitor in its"]),
     "relative-folder": ({"llm_monitor_dir": "opt/llm-monitor"}, ["an absolute path"]),
     "memory": ({"prometheus_memory": "4 GB"}, ["prometheus_memory is '4 GB'", "4g"]),
     "bool": ({"llm_monitor_delete_data": "perhaps"}, ["llm_monitor_delete_data", "must be true or false"]),
@@ -97,6 +100,54 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
         ["exporters_bearer_token", "can't be evaluated", "'vault_token' is undefined"],
     ),
     "secret": ({"prometheus_remote_write": SECRET}, ["prometheus_remote_write has a value that is not shown", "list"]),
+    "token-of-digits": (
+        {"exporters_bearer_token": 1234567890123456},
+        ["exporters_bearer_token has a value that is not shown here", "quote it if it is a number"],
+    ),
+    "token-with-space": ({"exporters_bearer_token": f"{SECRET} "}, ["exporters_bearer_token", "without spaces"]),
+    "exporters-auth": (
+        {"exporters_settings": {"auth": {"token": SECRET}}},
+        ["exporters_settings has 'auth'", "set exporters_bearer_token"],
+    ),
+    "receiver-secret": (
+        {"alertmanager_receivers": [{"name": "w", "wechat_configs": [{"corp_id": "c", "api_secret": SECRET}]}]},
+        ["alertmanager_receivers[0].wechat_configs[0].api_secret is a secret", "webhook_configs"],
+    ),
+    "global-secret": (
+        {"alertmanager_global": {"smtp_auth_secret": SECRET}},
+        ["alertmanager_global.smtp_auth_secret is a secret", "smtp_auth_password"],
+    ),
+    "remote-write-secret": (
+        {"prometheus_remote_write": [{"url": "https://m/", "sigv4": {"access_key": "a", "secret_key": SECRET}}]},
+        ["prometheus_remote_write[0].sigv4.secret_key is a secret", "role_arn"],
+    ),
+    "remote-write-url": (
+        {"prometheus_remote_write": [{"url": f"https://me:p@{SECRET}@m/"}]},
+        ["prometheus_remote_write[0].url is a secret", "basic_auth"],
+    ),
+    "scrape-secret": (
+        {"prometheus_extra_scrape_configs": [{"job_name": "j", "consul_sd_configs": [{"token": SECRET}]}]},
+        ["prometheus_extra_scrape_configs[0].consul_sd_configs[0].token is a secret", "authorization.credentials"],
+    ),
+    "scrape-parameter": (
+        {"prometheus_extra_scrape_configs": [{"job_name": "j", "params": {"access_token": [SECRET]}}]},
+        ["prometheus_extra_scrape_configs[0].params.access_token is a secret", "http_headers"],
+    ),
+    "rule-file-kind": ({"prometheus_extra_rules": {"mine.yaml": {}}}, ["'mine.yaml'", "ends in .yml"]),
+    "rule-file-folder": ({"prometheus_extra_rules": {"../mine.yml": {}}}, ["'../mine.yml'", "without a folder"]),
+    "rule-file-of-ours": (
+        {"prometheus_extra_rules": {"system_alerts.yml": {}}},
+        ["'system_alerts.yml'", "the collection's own"],
+    ),
+    "no-registry": (
+        {"llm_monitor_registry_images": {"prometheus": "prom/prometheus:v3", "python": "docker.io/library/python:3"}},
+        ["llm_monitor_registry_images.prometheus is 'prom/prometheus:v3'", "docker.io/prom/prometheus"],
+    ),
+    "internal-role": ({"service_user": "0:0"}, ["service_user", "computed by the role service"]),
+    "bundle-unreadable": (
+        {"llm_monitor_image_source": "bundle", "llm_monitor_bundle": __file__},
+        ["llm_monitor_bundle", "can't be read as a bundle"],
+    ),
     "unknown-alert": ({"prometheus_alerts": {"HostCpuHi": {}}}, ["'HostCpuHi'", "Did you mean HostCpuHigh?"]),
     "unknown-parameter": (
         {"prometheus_alerts": {"HostCpuHigh": {"treshold": 1}}},
@@ -117,6 +168,17 @@ RIGHT: dict[str, dict[str, Any]] = {
     "alert": {"prometheus_alerts": {"HostCpuHigh": {"threshold": 0.95, "for": "15m"}, "ClockSkew": {"enabled": False}}},
     "durations": {"prometheus_retention_time": "1y2w3d", "alertmanager_group_wait": "0s"},
     "mirror": {"llm_monitor_registry_mirror": "10.0.0.1:5000/hub"},
+    "folder-below-a-system-folder": {"llm_monitor_dir": "/var/lib/llm-monitor"},
+    "secrets-with-files": {
+        "alertmanager_receivers": [{"name": "p", "pushover_configs": [{"token": SECRET, "user_key": SECRET}]}],
+        "alertmanager_global": {"smtp_auth_password": SECRET, "http_config": {"tls_config": {"key": SECRET}}},
+        "prometheus_remote_write": [
+            {"url": "https://m/", "http_headers": {"X-Token": {"secrets": [SECRET]}}, "headers": {"X-Org": "me"}}
+        ],
+        "prometheus_extra_scrape_configs": [{"job_name": "j", "params": {"module": ["http_2xx"]}}],
+    },
+    "rule-file": {"prometheus_extra_rules": {"mine.yml": {"groups": []}}},
+    "exporter-setting": {"exporters_settings": {"node": {"per_cpu": True}}},
     "registered": {"__prometheus_result": {"changed": True}},
 }
 
@@ -135,6 +197,19 @@ def test_right_settings_pass(check: Any) -> None:
     told = check(RIGHT)
     assert {name: result.get("problems") for name, result in told.items()} == dict.fromkeys(RIGHT)
     assert not any(result["changed"] for result in told.values())
+
+
+def test_a_bundle_must_hold_what_a_host_runs(check: Any, tmp_path: Path) -> None:
+    manifest = json.dumps([{"RepoTags": [f"llm-monitor/{name}:1"]} for name in ("prometheus", "exporters")]).encode()
+    entry = tarfile.TarInfo("manifest.json")
+    entry.size = len(manifest)
+    with tarfile.open(tmp_path / "b.tar", "w") as bundle:
+        bundle.addfile(entry, io.BytesIO(manifest))
+    source = {"llm_monitor_image_source": "bundle", "llm_monitor_bundle": str(tmp_path / "b.tar")}
+    told = check({"whole": source, "part": {**source, "llm_monitor_components": ["prometheus", "exporters"]}})
+    (problem,) = told["whole"]["problems"]
+    assert "lacks the image of alertmanager" in problem
+    assert not told["part"].get("failed")
 
 
 def test_the_ports_of_a_host_are_told(check: Any) -> None:

@@ -54,7 +54,13 @@ NAMES: list[tuple[str, str, list[Any], list[Any]]] = [
     ("llm_monitor_registry_mirror", "str", ["r.example.com", "10.0.0.1:5000/hub"], ["https://r", "r/UP", "r:port"]),
     ("loki_listen_address", "str", ["127.0.0.1", "::", "0.0.0.0"], ["localhost", "127.0.0.1:80", "[::]", ""]),
     ("exporters_scrape_address", "str", ["gpu-01", "10.0.0.1", "a.b_c.d"], ["a b", "http://a", "-a", ""]),
-    ("llm_monitor_dir", "path", ["/opt/llm-monitor", "/srv/a/b/"], ["/", "/opt", "/opt/", "/opt/../etc", "a/b", ""]),
+    (
+        "llm_monitor_dir",
+        "path",
+        ["/opt/llm-monitor", "/srv/a/my-llm-monitor-2/"],
+        ["/", "/opt", "/opt/", "/llm-monitor", "/opt/../llm-monitor", "a/llm-monitor", "/var/lib", "/home/x", ""],
+    ),
+    ("exporters_bearer_token", "str", ["a", "0f/+=-~"], ["a b", "a\n", "é", "a\x00", 123456, None]),
 ]
 
 
@@ -102,6 +108,22 @@ def test_every_pair_of_shared_ports_is_named() -> None:
 def test_a_bundle_that_is_there_is_fine() -> None:
     settings = {"llm_monitor_image_source": "bundle", "llm_monitor_bundle": "/b.tar"}
     assert rules.source_problems(settings, lambda path: path == "/b.tar") == []
+
+
+@pytest.mark.parametrize(
+    ("image", "names_registry"),
+    [
+        ("docker.io/prom/prometheus:v3", True),
+        ("localhost/a", True),
+        ("r:5000/a:1", True),
+        ("prom/prometheus:v3", False),
+        ("prometheus:v3", False),
+        ("docker.io/", False),
+        (None, False),
+    ],
+)
+def test_image_references(image: Any, names_registry: bool) -> None:
+    assert (rules.reference_problems({"prometheus": image}) == []) is names_registry
 
 
 def test_distro_names_each_component_without_a_package() -> None:
