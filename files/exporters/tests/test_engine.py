@@ -177,6 +177,23 @@ def test_an_impatient_client_does_not_spoil_the_sample_of_others() -> None:
     asyncio.run(check())
 
 
+def test_impatient_clients_do_not_raise_a_counter_of_what_was_left_out() -> None:
+    async def check() -> None:
+        slow = Toy(
+            "slow", (MANY,), lambda: [MANY(time.sleep(0.005) or 1, str(n)) for n in range(40)]
+        )
+        counted = Toy("counted", (COUNTED,), lambda: [COUNTED(10, str(n)) for n in range(110)])
+        engine = Engine(toy_exporter(slow, counted), Limits(min_interval=0, total=100))
+        for least in (110, 510, 510):
+            hasty = await asyncio.gather(ask(engine, 0.1), ask(engine, 0.1))
+            assert [one["toy_counted_total", "other"] for one in hasty] == [least, least]
+            assert not any(key[0] == "toy_many" for one in hasty for key in one)
+            patient = await ask(engine)
+            assert patient["toy_counted_total", "other"] == 510
+
+    asyncio.run(check())
+
+
 def test_the_first_collection_makes_it_ready_even_when_it_fails() -> None:
     async def check() -> None:
         toy = Toy("bad", (BAD,), fail)

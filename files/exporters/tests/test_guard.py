@@ -139,10 +139,30 @@ def test_a_family_that_was_not_declared_is_the_collectors_fault() -> None:
 def test_the_exporters_cap_folds_too() -> None:
     guard = FamilyGuard(COUNTERS, 100)
     series = collect(guard, {str(n): 1 for n in range(50)})
-    kept = guard.trim(series, 10)
+    kept = guard.trim(series, 10, closed=True)
     assert len(kept) == 10
     assert kept[OTHER] == 41
-    assert guard.trim(series, 0) == {}
+    assert guard.trim(series, 0, closed=True) == {}
+    assert guard.dropped == 50
+
+
+def test_a_partial_answer_leaves_no_trace_and_lets_other_not_fall() -> None:
+    guard = FamilyGuard(COUNTERS, 200)
+    series = collect(guard, {str(n): 10 for n in range(100)})
+    assert guard.trim(series, 90, closed=False)[OTHER] == 110
+    assert guard.trim(series, 50, closed=True)[OTHER] == 510
+    assert guard.trim(series, 90, closed=False)[OTHER] == 510
+    assert guard.trim(series, 50, closed=True)[OTHER] == 510
+
+
+@pytest.mark.parametrize("family", [GAUGES, ALONE])
+def test_a_collection_counts_what_it_drops_once(family: Family) -> None:
+    guard = FamilyGuard(family, 200)
+    series = collect(guard, {str(n): 1 for n in range(100)})
+    for _ in range(3):
+        assert len(guard.trim(series, 50, closed=False)) == 50
+    assert guard.dropped == 0
+    guard.trim(series, 50, closed=True)
     assert guard.dropped == 50
 
 

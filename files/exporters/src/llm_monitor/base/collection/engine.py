@@ -112,7 +112,7 @@ class Engine:
         current = self._round or self._begin()
         if current.snapshot is None:
             await asyncio.wait([current.closed], timeout=deadline.remaining())
-        return current.snapshot or self._assemble(current, self._states(current))
+        return current.snapshot or self._assemble(current, self._states(current), closed=False)
 
     def _begin(self) -> Round:
         loop = self._loop or asyncio.get_running_loop()
@@ -151,7 +151,7 @@ class Engine:
             current.timer.cancel()
         states = self._states(current)
         self._report.record(states)
-        self._snapshot = current.snapshot = self._assemble(current, states)
+        self._snapshot = current.snapshot = self._assemble(current, states, closed=True)
         self._round = current.batch = current.timer = None
         if not current.closed.done():
             current.closed.set_result(None)
@@ -166,7 +166,8 @@ class Engine:
         states.update(self._pacemaker.states())
         return states
 
-    def _assemble(self, current: Round, states: Mapping[str, State]) -> Snapshot:
+    def _assemble(self, current: Round, states: Mapping[str, State], *, closed: bool) -> Snapshot:
+        """Return an answer of what there is; only that of a `closed` collection leaves traces."""
         series = {}
         for state in states.values():
             if state is not None and state.value is not None:
@@ -175,7 +176,7 @@ class Engine:
         blocks = []
         for family, guard in self._guards.items():
             if family in series:
-                kept = guard.trim(series[family], room)
+                kept = guard.trim(series[family], room, closed=closed)
                 room -= len(kept)
                 blocks.append((guard, kept))
         own = gather(self._report.samples(states, self._guards.values()), self._own_guards)

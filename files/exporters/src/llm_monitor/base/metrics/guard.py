@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping
+from copy import copy
 
 from llm_monitor.base.errors import DeclarationError
 from llm_monitor.base.metrics.exposition import Series, header, sample_lines, series_key
@@ -121,25 +122,31 @@ class FamilyGuard:
         held = (labels for labels, key in self._keys.items() if key in series)
         self._admitted = frozenset(held) if overflowed else None
 
-    def put_other(self, series: Series, fold: Fold) -> None:
-        """Put the sum in `fold` into `series` as `other`."""
+    def put_other(self, series: Series, fold: Fold) -> int:
+        """Put the sum in `fold` into `series` as `other`; return how many series that lost."""
         real = series.pop(self._other, None)
-        if real is not None and not fold.add(real):
-            self.dropped += 1
+        lost = real is not None and not fold.add(real)
         if (total := fold.close()) is not None:
             series[self._other] = total
+        return int(lost)
 
-    def trim(self, series: Series, room: int) -> Series:
-        """Return at most `room` of `series`, the rest folded or dropped: the exporter's cap."""
+    def trim(self, series: Series, room: int, *, closed: bool) -> Series:
+        """Return at most `room` of `series`, the rest folded or dropped: the exporter's cap.
+
+        What is dropped is counted, and the sum remembered, when the collection is `closed`, which
+        it is once. A partial answer before that only looks, so that any number of them is harmless.
+        """
         if len(series) <= room:
             return series
         folds = self.family.folds and room > 0
+        fold = self._trimmed if closed else copy(self._trimmed)
         kept = dict(list(series.items())[: room - folds])
-        for key, value in series.items():
-            if key not in kept and not (folds and self._trimmed.add(value)):
-                self.dropped += 1
+        rest = (value for key, value in series.items() if key not in kept)
+        lost = sum(not (folds and fold.add(value)) for value in rest)
         if folds:
-            self.put_other(kept, self._trimmed)
+            lost += self.put_other(kept, fold)
+        if closed:
+            self.dropped += lost
         return kept
 
 
@@ -189,7 +196,7 @@ class Intake:
         if self._overflowed and guard.family.folds:
             if len(self._series) >= guard.cap and not self._fold.add(self._series.popitem()[1]):
                 guard.dropped += 1
-            guard.put_other(self._series, self._fold)
+            guard.dropped += guard.put_other(self._series, self._fold)
         guard.admit(self._series, self._overflowed)
         return self._series
 
