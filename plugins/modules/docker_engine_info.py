@@ -77,23 +77,13 @@ missing_images:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.llmops.monitoring.plugins.module_utils import _programs
 from ansible_collections.llmops.monitoring.plugins.module_utils._docker import (
     DEFAULT_SOCKET,
     DockerClient,
     DockerError,
     NotFound,
 )
-
-# Where distributions and Docker's own packages put it; the path of a remote login often lacks the sbin folders.
-SBIN = ["/usr/sbin", "/usr/local/sbin", "/sbin", "/usr/local/bin"]
-
-
-def compose_version(module: AnsibleModule) -> str | None:
-    docker = module.get_bin_path("docker")
-    if docker is None:
-        return None
-    code, out, _err = module.run_command([docker, "compose", "version", "--short"])
-    return out.strip().removeprefix("v") if code == 0 and out.strip() else None
 
 
 def missing_images(client: DockerClient, images: list[str]) -> list[str]:
@@ -107,15 +97,12 @@ def missing_images(client: DockerClient, images: list[str]) -> list[str]:
 
 
 def engine_state(client: DockerClient, images: list[str]) -> dict[str, Any]:
+    """Return what an engine says of itself; DockerError when it answers, but not about the images."""
     try:
-        return {
-            "running": True,
-            "version": client.version()["Version"],
-            "data_root": client.info()["DockerRootDir"],
-            "missing_images": missing_images(client, images),
-        }
+        state = {"running": True, "version": client.version()["Version"], "data_root": client.info()["DockerRootDir"]}
     except DockerError as error:
         return {"running": False, "problem": str(error), "missing_images": images}
+    return {**state, "missing_images": missing_images(client, images)}
 
 
 def main() -> None:
@@ -126,11 +113,15 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
+    try:
+        state = engine_state(DockerClient(module.params["socket_path"]), module.params["images"])
+    except DockerError as error:
+        module.fail_json(msg=str(error))
     module.exit_json(
         changed=False,
-        installed=module.get_bin_path("dockerd", opt_dirs=SBIN) is not None,
-        compose_version=compose_version(module),
-        **engine_state(DockerClient(module.params["socket_path"]), module.params["images"]),
+        installed=_programs.find(module, "dockerd") is not None,
+        compose_version=_programs.compose_version(module),
+        **state,
     )
 
 

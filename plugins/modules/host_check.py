@@ -14,7 +14,9 @@ description:
     on the host but Python.
   - An operating system or processor that the collection does not know; an engine that refuses us, hangs or is older
     than 20.10 (one that is not installed or does not run is fine, for the role P(llmops.monitoring.docker#role) sees to
-    that); too little disk; ports that something else listens on, with its process; registries that can't be reached.
+    that); a Compose that is too old (none is fine, too); packages that the distribution doesn't have; references of
+    images that the engine refuses; too little disk; ports that something else listens on, with its process; registries
+    that can't be reached.
   - A port is free when one of the project's own containers holds it, or when something listens on another address.
 attributes:
   check_mode:
@@ -72,6 +74,22 @@ options:
     type: list
     elements: str
     default: []
+  min_compose:
+    description: The oldest Compose that will do, where there is one. C(include) in a compose file needs 2.20.
+    type: str
+    default: 2.20.0
+  engine_source:
+    description:
+      - Where a host without an engine gets one from (C(docker_engine_source)). V(distribution) can't be where there is
+        no package. Without this option, nothing is said.
+    type: str
+    choices: [distribution, docker]
+  image_source:
+    description:
+      - Where images come from (C(llm_monitor_image_source)). For V(distro), a host that lacks one of O(images) must
+        have apt. Without this option, nothing is said.
+    type: str
+    choices: [registry, bundle, distro]
   timeout:
     description: Seconds that a registry may take to answer.
     type: int
@@ -111,15 +129,17 @@ registries_reachable:
 import os
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.llmops.monitoring.plugins.module_utils import (
     _listeners,
+    _programs,
     _registries,
 )
 from ansible_collections.llmops.monitoring.plugins.module_utils._docker import (
+    ApiError,
     DockerClient,
     DockerError,
     EngineStopped,
@@ -133,6 +153,7 @@ _RED_HAT_RELEASE = "9"
 _PROCESSORS = ("x86_64", "aarch64")
 _OLDEST_ENGINE = (20, 10)
 _USUAL_DATA_ROOT = "/var/lib/docker"
+_REFERENCES = "See what llm_monitor_registry_images and llm_monitor_registry_mirror make of the reference"
 _PROJECT_LABEL = "com.docker.compose.project"
 
 
@@ -153,8 +174,7 @@ class Engine:
         except DockerError as error:
             self.problems.append(str(error))
             return
-        numbers = [int(number) for number in re.findall(r"\d+", version)[:2]]
-        if numbers < list(_OLDEST_ENGINE):
+        if _numbers(version) < list(_OLDEST_ENGINE):
             self.problems.append(f"The Docker engine is {version}; it must be 20.10 or later. Upgrade it.")
 
     @property
@@ -162,7 +182,10 @@ class Engine:
         return str((self.info or {}).get("DockerRootDir") or _USUAL_DATA_ROOT)
 
     def has_all(self, images: Sequence[str]) -> bool:
-        """Tell whether the engine holds all of some images, of which there must be one."""
+        """Tell whether the engine holds all of some images, of which there must be one.
+
+        What it refuses to tell is a problem, and not worth asking a registry.
+        """
         if self.info is None or not images:
             return False
         try:
@@ -170,6 +193,10 @@ class Engine:
                 self._client.inspect_image(image)
         except NotFound:
             return False
+        except ApiError as error:
+            self.problems.append(f"{error}. {_REFERENCES}")
+        except DockerError as error:
+            self.problems.append(str(error))
         return True
 
 
@@ -178,14 +205,14 @@ class Engine:
 
 def system_problems(os_release: str, processor: str) -> list[str]:
     """Return what the collection does not know of a system, from the text of os-release and the kernel's word."""
-    found = dict(line.split("=", 1) for line in os_release.splitlines() if "=" in line)
-    kind, release = (found.get(key, "").strip("\"'") for key in ("ID", "VERSION_ID"))
+    found = _fields(os_release)
+    kind, release = found.get("ID", ""), found.get("VERSION_ID", "")
     is_known = release in _SYSTEMS.get(kind, ()) or (
         kind in _RED_HAT_FAMILY and release.split(".", 1)[0] == _RED_HAT_RELEASE
     )
     problems = []
     if not is_known:
-        name = found.get("PRETTY_NAME", kind or "of no known kind").strip("\"'")
+        name = found.get("PRETTY_NAME", kind or "of no known kind")
         problems.append(
             f"The operating system is {name}; supported are Debian 12 and 13, Ubuntu 22.04 and 24.04, "
             "and the RHEL family's release 9"
@@ -193,6 +220,41 @@ def system_problems(os_release: str, processor: str) -> list[str]:
     if processor not in _PROCESSORS:
         problems.append(f"The processor is {processor}; supported are {' and '.join(_PROCESSORS)}")
     return problems
+
+
+def package_problems(
+    os_release: str, engine_source: str | None, image_source: str | None, program: Callable[[str], str | None]
+) -> list[str]:
+    """Return what can't be installed from a distribution's packages; `program` finds one of the host's programs."""
+    problems = []
+    is_red_hat = _fields(os_release).get("ID") in _RED_HAT_FAMILY
+    if is_red_hat and engine_source == "distribution" and not program("dockerd"):
+        problems.append("The RHEL family has no package of the Docker engine. Set docker_engine_source: docker")
+    if image_source == "distro" and not program("apt-get"):
+        problems.append(
+            "llm_monitor_image_source is distro, but this host has no apt, with which images are made from Debian's "
+            "packages. Set it to registry or bundle"
+        )
+    return problems
+
+
+def compose_problems(version: str | None, oldest: str) -> list[str]:
+    """Return a complaint about a Compose that is too old; None stands for one that is not there yet."""
+    if version is None or _numbers(version) >= _numbers(oldest):
+        return []
+    return [
+        f"Compose is {version}; it must be {oldest} or later. Upgrade the package that brought it "
+        "(docker-compose-plugin or docker-compose-v2), or remove it, so that the role docker brings another"
+    ]
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", version)[:3]]
+
+
+def _fields(os_release: str) -> dict[str, str]:
+    pairs = (line.split("=", 1) for line in os_release.splitlines() if "=" in line)
+    return {key: value.strip("\"'") for key, value in pairs}
 
 
 def _read_os_release() -> str:
@@ -322,13 +384,16 @@ def main() -> None:
             "registries": {"type": "list", "elements": "str", "default": []},
             "insecure_registries": {"type": "list", "elements": "str", "default": []},
             "images": {"type": "list", "elements": "str", "default": []},
+            "min_compose": {"type": "str", "default": "2.20.0"},
+            "engine_source": {"type": "str", "choices": ["distribution", "docker"]},
+            "image_source": {"type": "str", "choices": ["registry", "bundle", "distro"]},
             "timeout": {"type": "int", "default": 10},
             "socket_path": {"type": "path", "default": "/var/run/docker.sock"},
         },
         supports_check_mode=True,
     )
     try:
-        problems, reached = check(module.params)
+        problems, reached = check(module)
     except (OSError, ValueError) as error:
         module.fail_json(msg=f"This host can't be checked: {error}", registries_reachable=[])
     if problems:
@@ -338,22 +403,28 @@ def main() -> None:
     module.exit_json(changed=False, registries_reachable=reached)
 
 
-def check(params: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+def check(module: AnsibleModule) -> tuple[list[str], list[str]]:
     """Return what stands in the way, and the registries that answered."""
+    params = module.params
     engine = Engine(params["socket_path"])
     least = params["min_free_bytes"]
     engine_least = least if params["engine_min_free_bytes"] is None else params["engine_min_free_bytes"]
     listeners = _listeners.listeners(wanted["port"] for wanted in params["ports"])
     refused = {}
-    asked = [] if engine.has_all(params["images"]) else params["registries"]
+    has_all = engine.has_all(params["images"])
+    asked = [] if has_all else params["registries"]
     way = _registries.way_of_engine(engine.info, params["insecure_registries"])
     for registry in asked:
         reason = _registries.problem(registry, way, params["timeout"])
         if reason is not None:
             refused[registry] = reason
+    os_release = _read_os_release()
+    sources = (None if engine.info else params["engine_source"], None if has_all else params["image_source"])
     problems = [
-        *system_problems(_read_os_release(), os.uname().machine),
+        *system_problems(os_release, os.uname().machine),
         *engine.problems,
+        *compose_problems(_programs.compose_version(module), params["min_compose"]),
+        *package_problems(os_release, *sources, lambda name: _programs.find(module, name)),
         *disk_problems([("The configuration", params["dir"], least), ("Docker", engine.data_root, engine_least)]),
         *port_problems(params["ports"], listeners, engine.containers, params["project"]),
         *(registry_problem(registry, reason) for registry, reason in refused.items()),

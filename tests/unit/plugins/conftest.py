@@ -17,6 +17,7 @@ class FakeEngine:
 
     socket_path: str
     images: set[str] = field(default_factory=set)
+    refused: set[str] = field(default_factory=set)
     running: list[dict[str, Any]] = field(default_factory=list)
     checker: Checker = lambda config: (0, "")
     created: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -42,6 +43,8 @@ class FakeEngine:
             return self._create(query["name"], request.body)
         if parts[0] == "images":
             image = "/".join(parts[1:-1])
+            if image in self.refused:
+                return 400, {"message": "invalid reference format"}
             return (200, {"Id": image}) if image in self.images else (404, {"message": f"No such image: {image}"})
         if parts[0] == "containers":
             return self._container(request.method, parts[1], parts[2] if len(parts) > 2 else "", query)

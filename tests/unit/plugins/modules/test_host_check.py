@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.llmops.monitoring.plugins.module_utils import _listeners
+from ansible_collections.llmops.monitoring.plugins.module_utils import _listeners, _programs
 from ansible_collections.llmops.monitoring.plugins.modules import host_check
 
 DEBIAN = 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nID=debian\nVERSION_ID="12"\n'
@@ -19,7 +19,8 @@ DEBIAN = 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nID=debian\nVERSION_ID="1
 
 @pytest.fixture
 def check(run_module: Any, fake_engine: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Return a function that checks this host as if it were a supported one."""
+    """Return a function that checks this host as if it were a supported one with few programs."""
+    monkeypatch.setattr(_programs, "find", lambda _module, name: f"/usr/bin/{name}" if name == "apt-get" else None)
     monkeypatch.setattr(host_check, "_read_os_release", lambda: DEBIAN)
     monkeypatch.setattr(host_check, "_PROCESSORS", (os.uname().machine,))
     fake_engine.info = {"DockerRootDir": str(tmp_path)}
@@ -130,6 +131,62 @@ def test_an_engine_that_refuses_us_is_told(check: Any, monkeypatch: pytest.Monke
     monkeypatch.setattr(socket.socket, "connect", refuse)
     (problem,) = check()["problems"]
     assert "may not open the Docker engine's socket" in problem
+
+
+def test_a_reference_that_the_engine_refuses_is_told(check: Any, fake_engine: Any) -> None:
+    fake_engine.refused = {"docker.io/UPPER:1"}
+    (problem,) = check(registries=["127.0.0.1:1"], images=["docker.io/UPPER:1"])["problems"]
+    assert "inspect the image docker.io/UPPER:1 (status 400): invalid reference format" in problem
+    assert "llm_monitor_registry_images" in problem
+
+
+@pytest.mark.parametrize(
+    ("version", "will_do"),
+    [
+        (None, True),
+        ("2.20.0", True),
+        ("2.24.6+ds1-0ubuntu2", True),
+        ("5.6.1", True),
+        ("2.17.3", False),
+        ("1.29.2", False),
+    ],
+)
+def test_an_old_compose_is_told(
+    check: Any, monkeypatch: pytest.MonkeyPatch, version: str | None, will_do: bool
+) -> None:
+    monkeypatch.setattr(_programs, "compose_version", lambda _module: version)
+    result = check()
+    assert result["failed"] is not will_do
+    assert will_do or f"Compose is {version}; it must be 2.20.0 or later. Upgrade" in result["msg"]
+
+
+def test_the_oldest_compose_can_be_set(check: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_programs, "compose_version", lambda _module: "2.24.6")
+    assert "must be 2.30 or later" in check(min_compose="2.30")["msg"]
+
+
+ROCKY = 'PRETTY_NAME="Rocky Linux 9.4"\nID="rocky"\nVERSION_ID="9.4"\n'
+
+
+def test_the_rhel_family_has_no_engine(check: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    none = str(tmp_path / "none.sock")
+    assert not check(socket_path=none, engine_source="distribution")["failed"]
+    monkeypatch.setattr(host_check, "_read_os_release", lambda: ROCKY)
+    assert not check(socket_path=none, engine_source="docker")["failed"]
+    assert not check(engine_source="distribution")["failed"]
+    (problem,) = check(socket_path=none, engine_source="distribution")["problems"]
+    assert "Set docker_engine_source: docker" in problem
+    monkeypatch.setattr(_programs, "find", lambda _module, name: "/usr/bin/dockerd" if name == "dockerd" else None)
+    assert not check(socket_path=none, engine_source="distribution")["failed"]
+
+
+def test_images_are_made_with_apt(check: Any, fake_engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not check(image_source="distro", images=["a:1"])["failed"]
+    monkeypatch.setattr(_programs, "find", lambda _module, name: None)
+    assert not check(image_source="registry", images=["a:1"])["failed"]
+    assert "this host has no apt" in check(image_source="distro", images=["a:1"])["msg"]
+    fake_engine.images = {"a:1"}
+    assert not check(image_source="distro", images=["a:1"])["failed"]
 
 
 class _Registry(BaseHTTPRequestHandler):

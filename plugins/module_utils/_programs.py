@@ -1,0 +1,30 @@
+# Copyright (c) 2026 the llmops.monitoring authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Which programs a host has, and which Compose its docker command calls.
+
+Note that this is a private module utility: it may change in any release of the collection.
+"""
+
+from __future__ import annotations
+
+from ansible.module_utils.basic import AnsibleModule
+
+# Where distributions and Docker's own packages put an engine; the path of a remote login often lacks them.
+_SBIN = ["/usr/sbin", "/usr/local/sbin", "/sbin", "/usr/local/bin"]
+
+
+def find(module: AnsibleModule, name: str) -> str | None:
+    """Return a program's path, or None."""
+    path: str | None = module.get_bin_path(name, opt_dirs=_SBIN)
+    return path
+
+
+def compose_version(module: AnsibleModule) -> str | None:
+    """Return the version of the Compose that `docker compose` calls, such as 2.24.6; None when there is none."""
+    docker = module.get_bin_path("docker")
+    if docker is None:
+        return None
+    code, out, _err = module.run_command([docker, "compose", "version", "--short"])
+    return out.strip().removeprefix("v") if code == 0 and out.strip() else None

@@ -1,0 +1,55 @@
+"""What docker_engine_info says of a played engine and a played docker command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.llmops.monitoring.plugins.modules import docker_engine_info
+
+
+@pytest.fixture
+def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a docker command that comes first on the path and knows Compose."""
+    command = tmp_path / "docker"
+    command.write_text("#!/bin/sh\necho v2.24.6\n")
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    return command
+
+
+def ask(run_module: Any, fake_engine: Any, **options: Any) -> dict[str, Any]:
+    fake_engine.info = {"DockerRootDir": "/data/docker"}
+    result: dict[str, Any] = run_module(
+        docker_engine_info.main, {"socket_path": fake_engine.socket_path, **options}, check_mode=True
+    )
+    return result
+
+
+@pytest.mark.usefixtures("docker")
+def test_an_engine_tells_what_it_lacks(run_module: Any, fake_engine: Any) -> None:
+    fake_engine.images = {"a:1"}
+    found = ask(run_module, fake_engine, images=["a:1", "b:1"])
+    assert (found["running"], found["version"], found["data_root"]) == (True, "28.2.2", "/data/docker")
+    assert found["missing_images"] == ["b:1"]
+    assert found["compose_version"] == "2.24.6"
+
+
+def test_a_docker_command_without_compose_has_none(run_module: Any, fake_engine: Any, docker: Path) -> None:
+    docker.write_text("#!/bin/sh\necho \"docker: 'compose' is not a docker command.\" >&2\nexit 1\n")
+    assert ask(run_module, fake_engine)["compose_version"] is None
+
+
+def test_no_engine_is_an_answer(run_module: Any, fake_engine: Any, tmp_path: Path) -> None:
+    found = ask(run_module, fake_engine, socket_path=str(tmp_path / "none"), images=["a:1"])
+    assert (found["failed"], found["running"], found["missing_images"]) == (False, False, ["a:1"])
+    assert "no Docker engine's socket" in found["problem"]
+
+
+def test_an_engine_that_refuses_a_reference_still_runs(run_module: Any, fake_engine: Any) -> None:
+    fake_engine.refused = {"UPPER:1"}
+    found = ask(run_module, fake_engine, images=["UPPER:1"])
+    assert found["failed"]
+    assert "inspect the image UPPER:1 (status 400): invalid reference format" in found["msg"]
+    assert "running" not in found
