@@ -34,7 +34,10 @@ NAMED_VALUES = frozenset({"exec-opts", "labels", "storage-opts"})
 
 HIDDEN = "********"
 _SECRET_NAME = re.compile(r"passw|secret|token|credential|api-?key|^auth$|-auth$", re.IGNORECASE)
-_URL_CREDENTIALS = re.compile(r"(?<=://)([^/\s@]+)(?=@)")
+# Up to the last @ before the path, for a password may hold one; proxies are also written without a scheme.
+_URL_CREDENTIALS = re.compile(
+    r"(?:(?<=://)[^/\s]+(?=@))|(?:^[^/\s:@]+:[^/\s]+(?=@(?:[\w.-]+|\[[0-9A-Fa-f:]+\])(?::\d{1,5})?(?:/|$)))"
+)
 
 
 class ConfigError(Exception):

@@ -187,6 +187,10 @@ def test_changed_keys_are_what_json_tells_apart(before: Any, after: Any, keys: l
         ({"log-opts": {"splunk-token": "t0k"}}, {"log-opts": {"splunk-token": HIDDEN}}),
         ({"auth": {"a": "b", "c": ["d"]}}, {"auth": {"a": HIDDEN, "c": [HIDDEN]}}),
         ({"proxies": {"http-proxy": "http://u:p@h:3128"}}, {"proxies": {"http-proxy": f"http://{HIDDEN}@h:3128"}}),
+        ({"proxies": {"http-proxy": "http://u:p@ss@h/x"}}, {"proxies": {"http-proxy": f"http://{HIDDEN}@h/x"}}),
+        ({"proxies": {"http-proxy": "user:p@w@proxy:3128"}}, {"proxies": {"http-proxy": f"{HIDDEN}@proxy:3128"}}),
+        ({"proxies": {"http-proxy": "user:pw@[::1]:3128"}}, {"proxies": {"http-proxy": f"{HIDDEN}@[::1]:3128"}}),
+        ({"init-image": "init:1@sha256:0e12f4"}, {"init-image": "init:1@sha256:0e12f4"}),
         ({"registry-mirrors": ["https://u:p@m"]}, {"registry-mirrors": [f"https://{HIDDEN}@m"]}),
         ({"authorization-plugins": ["opa"], "tlskey": "/k"}, {"authorization-plugins": ["opa"], "tlskey": "/k"}),
         ({"proxies": {"http-proxy": "http://h:3128/a@b"}}, {"proxies": {"http-proxy": "http://h:3128/a@b"}}),
@@ -213,3 +217,4 @@ def test_secrets_are_found_for_the_log_filter() -> None:
         "mtu": 1500,
     }
     assert secrets(config) == {"t0k", "user:pa55", "pa55", "x"}
+    assert secrets({"a": "http://u:p@ss@h/", "b": "me:pw@h:1"}) == {"u:p@ss", "p@ss", "me:pw", "pw"}
