@@ -56,6 +56,8 @@ _value:
   type: dict
 """
 
+from ansible.errors import AnsibleFilterError
+
 
 def _port(name: str, exporter: dict[str, int], host: dict[str, object]) -> object:
     own = host.get(f"exporters_{name}_port")
@@ -63,6 +65,19 @@ def _port(name: str, exporter: dict[str, int], host: dict[str, object]) -> objec
         return own
     base = int(str(host.get("llm_monitor_exporter_port_base") or 0))
     return base + exporter["offset"] if base else exporter["port"]
+
+
+def _known(host_name: str, names: object, catalogue: dict[str, dict[str, int]]) -> list[str]:
+    """Return the exporters of a host, whose own settings are checked only in its own turn."""
+    allowed = ", ".join(catalogue)
+    if not isinstance(names, (list, tuple)):
+        raise AnsibleFilterError(
+            f"exporters_enabled of {host_name} is {str(names)!r}: must be a list of exporters, which are: {allowed}"
+        )
+    for name in names:
+        if name not in catalogue:
+            raise AnsibleFilterError(f"exporters_enabled of {host_name} has {str(name)!r}, which is none of: {allowed}")
+    return list(names)
 
 
 def _address(host_name: str, host: dict[str, object]) -> str:
@@ -82,7 +97,7 @@ def exporter_targets(
         host = hostvars[host_name]
         if "exporters" not in host.get("llm_monitor_components", ["exporters"]):  # type: ignore[operator]
             continue
-        for name in host.get("exporters_enabled", default_exporters):  # type: ignore[attr-defined]
+        for name in _known(host_name, host.get("exporters_enabled", default_exporters), catalogue):
             address = f"{name}-exporter" if host_name == this_host else _address(host_name, host)
             port = _port(name, catalogue[name], host)
             targets[name].append({"targets": [f"{address}:{port}"], "labels": {"instance": host_name}})

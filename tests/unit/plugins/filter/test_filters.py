@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from ansible.errors import AnsibleFilterError
 from ansible_collections.llmops.monitoring.plugins.filter.expected_targets import expected_targets
 from ansible_collections.llmops.monitoring.plugins.filter.exporter_targets import exporter_targets
 from ansible_collections.llmops.monitoring.plugins.filter.host_services import host_services
@@ -82,6 +83,15 @@ def test_the_range_of_ports_is_consecutive() -> None:
 
 def test_a_host_without_exporters_is_no_target() -> None:
     assert targets({"gpu-01": {"llm_monitor_components": ["prometheus"]}}) == {"node": [], "gpu": []}
+
+
+@pytest.mark.parametrize(
+    ("enabled", "words"),
+    [(["node", "gpuu"], "has 'gpuu', which is none of: node, gpu"), ("node", "is 'node': must be a list of exporters")],
+)
+def test_a_mistake_of_another_host_is_told(enabled: Any, words: str) -> None:
+    with pytest.raises(AnsibleFilterError, match=f"exporters_enabled of gpu-01 {words}"):
+        targets({"gpu-01": {"exporters_enabled": enabled}})
 
 
 def test_a_host_in_two_groups_is_one_target() -> None:
