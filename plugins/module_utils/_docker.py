@@ -28,6 +28,9 @@ DEFAULT_SOCKET = "/var/run/docker.sock"
 DEFAULT_TIMEOUT = 30.0
 RUN_NAME_PREFIX = "llm-monitor-run-"
 _LOG_TAIL_LINES = 2000
+# What a one-shot container may take of a host that has other work to do.
+_RUN_MEMORY_BYTES = 512 * 1024**2
+_RUN_PROCESSES = 256
 _FRAME_HEADER = struct.Struct(">BxxxL")
 
 
@@ -207,8 +210,9 @@ class DockerClient:
         """Run a command in a container of its own and return its exit code and output.
 
         `binds` are `/host/path:/container/path` with `:ro` or `:rw` (the default) behind; a host path that does
-        not exist is refused. The container has no capabilities, no new privileges, a /tmp of its own, and by
-        default no network and a read-only root. It is removed in every case.
+        not exist is refused. The container has no capabilities, no new privileges, a /tmp of its own, at most
+        512 MiB of memory and 256 processes, and by default no network and a read-only root. It is removed in
+        every case.
         Raises NotFound when the image is not on the host (nothing is pulled), RunTimeout when it does not
         end in time, ApiError when the engine refuses, such as a command that the image doesn't have.
         """
@@ -223,6 +227,8 @@ class DockerClient:
                 "CapDrop": ["ALL"],
                 "SecurityOpt": ["no-new-privileges"],
                 "ReadonlyRootfs": read_only,
+                "Memory": _RUN_MEMORY_BYTES,
+                "PidsLimit": _RUN_PROCESSES,
                 "Tmpfs": {"/tmp": "size=64m,mode=1777"},
                 # The engine's own default may be a driver whose logs can't be read back.
                 "LogConfig": {"Type": "json-file", "Config": {}},

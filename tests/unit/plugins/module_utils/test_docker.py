@@ -257,6 +257,13 @@ def test_a_checker_gets_the_least_privilege(one_shot: OneShot, client: DockerCli
     ]
 
 
+def test_a_checker_can_not_take_the_host(one_shot: OneShot, client: DockerClient) -> None:
+    client.run("prom:1", ["x"])
+
+    host = one_shot.created.body["HostConfig"]
+    assert (host["Memory"], host["PidsLimit"]) == (536870912, 256)
+
+
 def test_without_user_and_entrypoint_the_images_own_are_used(one_shot: OneShot, client: DockerClient) -> None:
     client.run("prom:1", network_disabled=False, read_only=False)
 
