@@ -21,6 +21,7 @@ DEBIAN = 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nID=debian\nVERSION_ID="1
 def check(run_module: Any, fake_engine: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Return a function that checks this host as if it were a supported one with few programs."""
     monkeypatch.setattr(_programs, "find", lambda _module, name: f"/usr/bin/{name}" if name == "apt-get" else None)
+    monkeypatch.setattr(_programs, "compose_version", lambda _module: None)
     monkeypatch.setattr(host_check, "_read_os_release", lambda: DEBIAN)
     monkeypatch.setattr(host_check, "_PROCESSORS", (os.uname().machine,))
     fake_engine.info = {"DockerRootDir": str(tmp_path)}
