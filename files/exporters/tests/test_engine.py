@@ -180,12 +180,12 @@ def test_an_impatient_client_does_not_spoil_the_sample_of_others() -> None:
 def test_impatient_clients_do_not_raise_a_counter_of_what_was_left_out() -> None:
     async def check() -> None:
         slow = Toy(
-            "slow", (MANY,), lambda: [MANY(time.sleep(0.005) or 1, str(n)) for n in range(40)]
+            "slow", (MANY,), lambda: [MANY(time.sleep(0.015) or 1, str(n)) for n in range(40)]
         )
         counted = Toy("counted", (COUNTED,), lambda: [COUNTED(10, str(n)) for n in range(110)])
         engine = Engine(toy_exporter(slow, counted), Limits(min_interval=0, total=100))
         for least in (110, 510, 510):
-            hasty = await asyncio.gather(ask(engine, 0.1), ask(engine, 0.1))
+            hasty = await asyncio.gather(ask(engine, 0.3), ask(engine, 0.3))
             assert [one["toy_counted_total", "other"] for one in hasty] == [least, least]
             assert not any(key[0] == "toy_many" for one in hasty for key in one)
             patient = await ask(engine)
