@@ -1,9 +1,11 @@
 """Exporters as real processes: start, authentication, logs, shutdown."""
 
 import json
+import os
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -47,6 +49,61 @@ def test_bad_arguments_stop_the_start(arguments: list[str], expected: str) -> No
 def test_version_and_help() -> None:
     assert run(EXPORTER, "--version").stdout == "llm-monitor-exporter 0.1.0\n"
     assert "node" in run(EXPORTER, "--help").stdout
+    assert "--check" in run(EXPORTER, "--help").stdout
+
+
+def test_a_check_of_good_settings_is_silent_and_starts_nothing(
+    start_node: Start, tmp_path: Path
+) -> None:
+    port = start_node().port
+    (tmp_path / "token").write_text("s3cret\n")
+    (tmp_path / "settings.yaml").write_text(f"node: {{port: {port}}}\n")
+    ended = run(
+        EXPORTER,
+        "--check",
+        "node",
+        LLM_MONITOR_SETTINGS_FILE=str(tmp_path / "settings.yaml"),
+        LLM_MONITOR_AUTH__TOKEN_FILE=str(tmp_path / "token"),
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("names", "variables"),
+    [
+        ("node", {"NODE__PORT": "http", "AUTH__TOKN": "s3cret"}),
+        ("node", {"AUTH__TOKEN_FILE": "/does/not/exist"}),
+        ("node", {"SETTINGS_FILE": "/does/not/exist"}),
+        ("nod", {}),
+        ("", {}),
+    ],
+)
+def test_a_check_says_what_a_start_would_say(names: str, variables: dict[str, str]) -> None:
+    environment = {f"LLM_MONITOR_{name}": text for name, text in variables.items()}
+    started = run(EXPORTER, *names.split(), **environment)
+    checked = run(EXPORTER, "--check", *names.split(), **environment)
+    assert checked.stderr == started.stderr
+    assert "llm-monitor-exporter: " in checked.stderr
+    assert (checked.returncode, checked.stdout) == (2, "")
+
+
+def test_a_check_that_is_ended_has_not_succeeded(start: Start, tmp_path: Path) -> None:
+    never = tmp_path / "settings.yaml"
+    os.mkfifo(never)
+    environment = {"LLM_MONITOR_SETTINGS_FILE": str(never)}
+    check = start([EXPORTER, "--check", "node"], free_port(), environment, ready=False)
+    writers: list[int] = []
+
+    def is_read() -> bool:
+        with suppress(OSError):
+            writers.append(os.open(never, os.O_WRONLY | os.O_NONBLOCK))
+        return bool(writers)
+
+    wait_for(is_read)
+    assert check.terminate() < 5
+    assert check.process.returncode == 143
+    never.unlink()
+    os.close(writers[0])
 
 
 def test_a_port_that_is_taken(start_node: Start) -> None:

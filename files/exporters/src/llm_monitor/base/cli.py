@@ -1,4 +1,4 @@
-"""`llm-monitor-exporter NAME…`: runs one or several exporters in this process."""
+"""`llm-monitor-exporter NAME…`: runs one or several exporters in this process, or checks them."""
 
 import signal
 import sys
@@ -12,11 +12,20 @@ from llm_monitor.base.memory import import_uvicorn
 from llm_monitor.base.version import VERSION
 
 _BAD_SETTINGS = 2
-_USAGE = "usage: llm-monitor-exporter NAME…"
+_ENDED = 128 + signal.SIGTERM
+_CHECK = "--check"
+_USAGE = f"usage: llm-monitor-exporter [{_CHECK}] NAME…"
+_HELP = """
+Runs the exporters named until SIGTERM.
+
+  --check    start nothing: exit with 0 and say nothing when the settings are fit for a start,
+             else say what is wrong with them, as a start would, and exit with 2
+  --version  say which version this is
+"""
 
 
 def main() -> None:
-    """Run the exporters named on the command line until SIGTERM."""
+    """Do what the command line says: run exporters until SIGTERM, or only check their settings."""
     signal.signal(signal.SIGTERM, _end)
     try:
         run(sys.argv[1:])
@@ -27,7 +36,7 @@ def main() -> None:
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Run the exporters in `arguments`; `--help` and `--version` answer and return.
+    """Run the exporters in `arguments`; `--check`, `--help` and `--version` start none and return.
 
     Raises:
         SettingsError: When a name, a setting or a port can't be used.
@@ -36,15 +45,21 @@ def run(arguments: Sequence[str]) -> None:
         sys.stdout.write(f"llm-monitor-exporter {VERSION}\n")
         return
     if "--help" in arguments or "-h" in arguments:
-        sys.stdout.write(f"{_USAGE}\nExporters: {', '.join(registry.names())}\n")
+        sys.stdout.write(f"{_USAGE}\n{_HELP}\nExporters: {', '.join(registry.names())}\n")
         return
-    _check_names(arguments)
+    names = [one for one in arguments if one != _CHECK]
+    _check_names(names)
     reading = Reading()
+    if _CHECK in arguments:
+        from llm_monitor.base.config.load import load
+
+        load(names, reading)
+        return
     import_uvicorn()
     # Loading the web framework takes longer than reading the settings, so both happen at once.
     from llm_monitor.base.process import run_exporters
 
-    run_exporters(arguments, reading)
+    run_exporters(names, reading)
 
 
 def _check_names(names: Sequence[str]) -> None:
@@ -63,5 +78,8 @@ def _check_names(names: Sequence[str]) -> None:
 
 
 def _end(_number: int, _frame: FrameType | None) -> None:
-    """End at once: as process 1 of a container nothing else would, while modules still load."""
-    sys.exit(0)
+    """End at once: as process 1 of a container nothing else would, while modules still load.
+
+    A check that did not come to its end must not look like one that found nothing wrong.
+    """
+    sys.exit(_ENDED if _CHECK in sys.argv else 0)

@@ -7,7 +7,7 @@ from pydantic import SecretStr
 
 from llm_monitor.base import logs, registry
 from llm_monitor.base.collection.engine import Engine, Limits
-from llm_monitor.base.config.load import check
+from llm_monitor.base.config.load import load
 from llm_monitor.base.config.model import AuthSettings, Settings
 from llm_monitor.base.config.names import spoken
 from llm_monitor.base.config.reading import Reading
@@ -23,13 +23,11 @@ def run_exporters(names: Sequence[str], reading: Reading) -> None:
         SettingsError: When a setting or a port can't be used; nothing has been started then.
     """
     keep_one_arena()
-    modules = {name: registry.load(name) for name in names}
-    sections = {name: module.Settings for name, module in modules.items()}
-    settings, own = check(reading.result(), sections, registry.names())
+    settings, own = load(names, reading)
     logs.configure(settings.log_level, settings.log_format)
     services = [
         Service(
-            Engine(modules[name].build(own[name]), _limits(settings)),
+            Engine(registry.load(name).build(own[name]), _limits(settings)),
             listen(settings.listen_address, own[name].port, spoken((name, "port"))),
         )
         for name in names

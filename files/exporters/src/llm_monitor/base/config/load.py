@@ -7,8 +7,10 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
+from llm_monitor.base import registry
 from llm_monitor.base.config.model import ExporterSettings, Section, Settings
 from llm_monitor.base.config.names import spoken
+from llm_monitor.base.config.reading import Reading
 from llm_monitor.base.errors import SettingsError
 
 S = TypeVar("S", bound=Section)
@@ -16,6 +18,16 @@ Raw = dict[str, Any]
 
 _SECRET_WORDS = ("token", "password", "secret", "key")
 _FILE_SUFFIX = "_file"
+
+
+def load(names: Sequence[str], reading: Reading) -> tuple[Settings, dict[str, ExporterSettings]]:
+    """Return the settings of a process with the exporters `names`: the shared ones, and each own.
+
+    Raises:
+        SettingsError: When a source can't be read or a setting can't be used.
+    """
+    sections = {name: registry.load(name).Settings for name in names}
+    return check(reading.result(), sections, registry.names())
 
 
 def check(
