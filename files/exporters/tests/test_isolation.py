@@ -1,5 +1,8 @@
+import asyncio
 import threading
 import time
+
+import pytest
 
 from exporter_testing.process import wait_for
 from llm_monitor.base.collection.collector import Deadline
@@ -12,6 +15,19 @@ def test_every_outcome_is_told() -> None:
     assert states["one"].value == 1
     assert isinstance(states["broken"].error, ZeroDivisionError)
     assert states["broken"].value is None
+
+
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt, asyncio.CancelledError])
+def test_a_call_that_wants_to_end_its_thread_is_not_stuck(kind: type[BaseException]) -> None:
+    def leave() -> int:
+        raise kind
+
+    isolation: Isolation[int] = Isolation(Crew("test"))
+    for _ in range(2):
+        states = isolation.run({"leaving": leave, "fine": lambda: 7}, Deadline.after(1))
+        assert isinstance(states["leaving"].error, kind)
+        assert not states["leaving"].running
+        assert states["fine"].value == 7
 
 
 def test_a_healthy_batch_runs_in_one_thread() -> None:

@@ -1,10 +1,16 @@
 import asyncio
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
+import pytest
+import structlog
+
+from exporter_testing.process import wait_for
 from exporter_testing.scraping import Values, ask
 from exporter_testing.toys import BAD, HUNG, Hang, Toy, good, toy_exporter
+from llm_monitor.base.collection import pace
 from llm_monitor.base.collection.collector import Background, Deadline
 from llm_monitor.base.collection.engine import Engine, Limits
 from llm_monitor.base.metrics.family import Sample
@@ -141,6 +147,60 @@ def test_a_watcher_watches_reports_and_ends() -> None:
         assert bell.ended.wait(5)
 
     asyncio.run(check())
+
+
+@dataclass
+class Moods:
+    """A watcher that does the next of `moods` each time it begins, then watches until the end."""
+
+    moods: list[Callable[[], None]]
+    name: str = "moods"
+
+    def watch(self, stop: threading.Event) -> None:
+        if self.moods:
+            self.moods.pop(0)()
+        else:
+            stop.wait()
+
+
+def leave() -> None:
+    raise SystemExit
+
+
+@pytest.mark.parametrize("mood", [leave, lambda: None])
+def test_a_watcher_that_just_ends_has_failed_and_begins_anew(mood: Callable[[], None]) -> None:
+    async def check() -> None:
+        moods = Moods([mood])
+        engine = Engine(toy_exporter(good(), watchers=[moods]), EAGER)
+        engine.start()
+        key = ("llm_monitor_toy_collector_success", "moods")
+        await until(engine, key, 0)
+        await until(engine, key, 1)
+        engine.stop()
+
+    asyncio.run(check())
+
+
+def test_a_watcher_that_watched_for_long_is_not_kept_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail() -> None:
+        raise OSError
+
+    def watch_then_fail() -> None:
+        time.sleep(0.3)
+        raise OSError
+
+    monkeypatch.setattr(pace, "_FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(pace, "_LONGEST_PAUSE", 0.2)
+    guardian = pace.Guardian("toy", Moods([fail, fail, fail, watch_then_fail, fail]))
+    with structlog.testing.capture_logs() as lines:
+        thread = threading.Thread(target=guardian.run)
+        thread.start()
+        wait_for(lambda: len(lines) == 5)
+        guardian.stop.set()
+        thread.join(5)
+    assert [line["pause_seconds"] for line in lines] == [0.01, 0.02, 0.04, 0.01, 0.02]
 
 
 def test_a_deadline_counts_down_to_zero() -> None:

@@ -82,5 +82,5 @@ class Watcher(Protocol):
         ...
 
     def watch(self, stop: threading.Event) -> None:
-        """Watch until `stop` is set; when it raises, it is called again after a pause."""
+        """Watch until `stop` is set; when it raises or returns before, it is called again later."""
         ...

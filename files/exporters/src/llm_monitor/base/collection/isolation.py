@@ -36,7 +36,7 @@ class Outcome(Generic[T]):
     seconds: float
     started: float
     value: T | None = None
-    error: Exception | None = None
+    error: BaseException | None = None
     running: bool = False
 
 
@@ -125,10 +125,11 @@ class Batch(Generic[T]):
     def _run(self, name: str) -> None:
         begin, started = self._running[name]
         value: T | None = None
-        error: Exception | None = None
+        error: BaseException | None = None
         try:
             value = self._calls[name]()
-        except Exception as raised:
+        except BaseException as raised:
+            # What would end this thread, such as SystemExit, would leave the call running for good.
             error = raised
         with self._lock:
             self.outcomes[name] = Outcome(time.monotonic() - begin, started, value, error)

@@ -124,7 +124,7 @@ class Guardian:
         self.watcher = watcher
         self.stop = threading.Event()
         self._exporter = exporter
-        self._error: Exception | None = None
+        self._error: BaseException | None = None
         self._begun = time.monotonic()
         self._begun_at = time.time()
 
@@ -133,18 +133,30 @@ class Guardian:
         return Outcome(time.monotonic() - self._begun, self._begun_at, error=self._error)
 
     def run(self) -> None:
-        """Watch until `stop` is set; after an error pause, longer each time, and begin anew."""
+        """Watch until `stop` is set; whenever the watcher ends before, pause and begin anew.
+
+        The pause is longer each time, and short again after it has watched for a good while.
+        """
         pause = _FIRST_PAUSE
         while not self.stop.is_set():
             self._begun, self._begun_at = time.monotonic(), time.time()
             self._error = None
-            try:
-                self.watcher.watch(self.stop)
-            except Exception as error:
-                self._error = error
-                about = {"exporter": self._exporter, "collector": self.watcher.name}
-                _log.warning("watcher failed", **about, error=str(error), pause_seconds=pause)
-                self.stop.wait(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE)
-            else:
+            error = self._watch()
+            if self.stop.is_set():
                 return
+            self._error = error
+            if time.monotonic() - self._begun > _LONGEST_PAUSE:
+                pause = _FIRST_PAUSE
+            about = {"exporter": self._exporter, "collector": self.watcher.name}
+            _log.warning("watcher failed", **about, error=repr(error), pause_seconds=pause)
+            self.stop.wait(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _watch(self) -> BaseException:
+        """Watch once, and return why that ended."""
+        try:
+            self.watcher.watch(self.stop)
+        except BaseException as error:
+            # What would end this thread, such as SystemExit, would end the watching unnoticed.
+            return error
+        return SourceError("it has stopped watching by itself")
