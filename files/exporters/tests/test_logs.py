@@ -48,3 +48,15 @@ def test_once_is_once() -> None:
             once.info("not available", "a")
             once.info("not available", "b")
     assert [line["subject"] for line in lines] == ["a", "b"]
+
+
+def test_once_forgets_what_is_long_gone_but_nothing_that_stays() -> None:
+    once = logs.Once("test")
+    with structlog.testing.capture_logs() as lines:
+        for number in range(5000):
+            once.info("not available", "stays")
+            once.info("not available", f"gone-{number}")
+        once.info("not available", "gone-0")
+    subjects = [line["subject"] for line in lines]
+    assert subjects.count("stays") == 1
+    assert subjects.count("gone-0") == 2

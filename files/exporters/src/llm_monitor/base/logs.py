@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 import structlog
 
+_REMEMBERED = 1000
+
 
 def configure(level: str, style: Literal["json", "console"]) -> None:
     """Send every log line of this process to standard output, as `style`, from `level` on."""
@@ -46,18 +48,25 @@ def configure(level: str, style: Literal["json", "console"]) -> None:
 
 
 class Once:
-    """Logs each thing once, for what stays as it is: a file that this user may not read."""
+    """Logs each thing once, for what stays as it is: a file that this user may not read.
+
+    Things come and go on a host, so only those that were met last are remembered.
+    """
 
     def __init__(self, name: str) -> None:
         """Log under `name`."""
         self._log = structlog.get_logger(name)
-        self._told: set[tuple[str, str]] = set()
+        self._told: dict[tuple[str, str], None] = {}
         self._lock = threading.Lock()
 
     def info(self, event: str, subject: str, **about: Any) -> None:
         """Log `event` about `subject` unless it was logged before."""
+        thing = event, subject
         with self._lock:
-            known = (event, subject) in self._told
-            self._told.add((event, subject))
+            known = thing in self._told
+            self._told.pop(thing, None)
+            self._told[thing] = None
+            if len(self._told) > _REMEMBERED:
+                del self._told[next(iter(self._told))]
         if not known:
             self._log.info(event, subject=subject, **about)
