@@ -22,6 +22,7 @@ PYTHON
 then
   source=distro
   echo "No image registry can be reached ($registry): images are built from Debian and PyPI packages instead."
-  echo "Every component of the demo can be had that way; nothing is left out."
+  echo "Every component of the demo can be had that way. If you run a playbook yourself, add:"
+  echo "  -e llm_monitor_image_source=distro"
 fi
 exec "${ansible[@]}" playbooks/site.yml -e "llm_monitor_image_source=$source"

@@ -17,7 +17,7 @@ case "$1" in
   stop)
     [ -e "$started" ] || exit 0
     if [ -e "$pidfile" ]; then
-      $sudo start-stop-daemon --stop --oknodo --retry=60 --pidfile="$pidfile"
+      $sudo start-stop-daemon --stop --oknodo --retry=60 --pidfile="$pidfile" --exec=/usr/sbin/dockerd
     else
       $sudo systemctl stop docker.socket docker
     fi

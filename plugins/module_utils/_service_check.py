@@ -25,8 +25,9 @@ from ansible_collections.llmops.monitoring.plugins.module_utils._service_folder 
 SECRETS_MOUNT = "/run/secrets"
 _LINES_AROUND = 2
 _MENTIONS_SHOWN = 5
-# promtool: `x.yml: 5:9: group`, yaml: `x.yml: yaml: line 5:`, Loki: `x.yaml: yaml: unmarshal errors:\n  line 5:`.
-_LINE_NUMBER = r"['\"]?:?\s*(?:yaml:\s*)?(?:unmarshal errors:\s*)?(?:line\s+)?(\d+)"
+# promtool: `x.yml: 5:9: group`, yaml: `x.yml: yaml: line 5:`, Loki: `x.yaml: yaml: unmarshal errors:\n  line 5:`,
+# amtool: `'x.yml'  FAILED: yaml: line 5:`.
+_LINE_NUMBER = r"['\"]?:?\s*(?:FAILED:\s*)?(?:yaml:\s*)?(?:unmarshal errors:\s*)?(?:line\s+)?(\d+)"
 
 
 def failures(

@@ -35,6 +35,9 @@ _REFERENCE_WITH_REGISTRY = re.compile(r"(?:localhost|[^/\s]*[.:][^/\s]*)/\S+")
 # Debian has no package of them, and its `loki` is a genetics program.
 WITHOUT_DEBIAN_PACKAGE = ("grafana", "loki", "alloy")
 
+# Everywhere else, a parameter of an alert that is between 0 and 1 is a share.
+_MEASURED_IN_SECONDS = ("ClockSkew",)
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -306,12 +309,12 @@ def alert_problems(changed: Any, catalogue: Mapping[str, Mapping[str, Any]]) -> 
         else:
             known = {"enabled": True, **catalogue[alert]}
             for key, value in parameters.items():
-                complaint = _parameter_problem(str(key), value, known)
+                complaint = _parameter_problem(str(key), value, known, alert not in _MEASURED_IN_SECONDS)
                 found += [f"prometheus_alerts.{alert}.{key} {complaint}"] if complaint else []
     return found
 
 
-def _parameter_problem(key: str, value: Any, known: Mapping[str, Any]) -> str:
+def _parameter_problem(key: str, value: Any, known: Mapping[str, Any], has_shares: bool) -> str:
     if key not in known:
         return f"is no parameter of this alert, which has {', '.join(sorted(known))}.{nearest(key, known)}"
     usual = known[key]
@@ -319,6 +322,9 @@ def _parameter_problem(key: str, value: Any, known: Mapping[str, Any]) -> str:
         return "" if isinstance(value, bool) else f"is {value!r}: must be true or false"
     if isinstance(usual, (int, float)):
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if has_shares and 0 < usual < 1:
+            is_share = is_number and 0 <= value <= 1
+            return "" if is_share else f"is {value!r}: must be a share from 0 to 1, such as {usual}"
         return "" if is_number else f"is {value!r}: must be a number, such as {usual}"
     if seconds(usual) is not None:
         return "" if seconds(value) is not None else f"is {value!r}: must be a duration, such as {usual}"

@@ -350,7 +350,7 @@ def main() -> None:
         result = service.present() if module.params["state"] == "present" else service.absent()
     except Rejected as error:
         module.fail_json(
-            msg=f"The new configuration of {name} did not pass its check, so nothing of it was put in place.\n{error}",
+            msg=f"The new configuration of {name} did not pass its check, so {name} keeps the one it has.\n{error}",
             check_output=error.said,
             invocation={"module_args": {"name": name}},
         )

@@ -155,7 +155,7 @@ def test_a_rule_that_promtool_rejects_replaces_nothing(prometheus: Prometheus) -
     for check_mode in (True, False):
         result = prometheus.folder("30s", wrong, check_mode=check_mode)
         assert result["failed"]
-        assert "nothing of it was put in place" in result["msg"]
+        assert "prometheus keeps the one it has" in result["msg"]
         assert "prometheus/rules/a.yml" in result["msg"]
         assert "could not parse expression" in result["msg"]
         assert "expr: up ==" in result["msg"]

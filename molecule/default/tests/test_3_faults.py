@@ -27,6 +27,14 @@ def test_rule_that_promtool_refuses_replaces_nothing(box: Box, roll_out: Rollout
     assert not box.os.file("/opt/llm-monitor/.staging/prometheus").exists
 
 
+def test_exporter_setting_that_does_not_exist_replaces_nothing(box: Box, roll_out: Rollout) -> None:
+    before = box.started()
+    said = roll_out.fails("site.yml", exporters_settings={"node": {"per_cpuu": True}})
+    assert "no such setting; did you mean per_cpu?" in said  # the exporter's own words
+    assert box.started() == before
+    assert "per_cpuu" not in box.os.file("/opt/llm-monitor/exporters/settings.yaml").content_string
+
+
 def test_interrupted_play_is_made_good_by_the_next(box: Box, roll_out: Rollout) -> None:
     assert "group_wait: 32s" in box.os.file("/opt/llm-monitor/alertmanager/alertmanager.yml").content_string
     assert group_wait(box) == "30s"
@@ -66,5 +74,7 @@ def test_engine_of_somebody_else_is_not_restarted(box: Box, roll_out: Rollout) -
 
 def test_engine_that_was_killed_runs_again(box: Box, roll_out: Rollout) -> None:
     box.run("pkill --signal KILL --exact dockerd")
+    # As after a power cut: its number has gone to another process.
+    box.run("echo 1 > /run/llm-monitor-dockerd.pid")
     roll_out.succeeds("site.yml")
     assert {entry["State"]["Health"]["Status"] for entry in box.containers().values()} == {"healthy"}

@@ -153,6 +153,10 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"prometheus_alerts": {"HostCpuHigh": {"treshold": 1}}},
         ["prometheus_alerts.HostCpuHigh.treshold", "Did you mean threshold?"],
     ),
+    "alert-percent": (
+        {"prometheus_alerts": {"HostCpuHigh": {"threshold": 95}}},
+        ["HostCpuHigh.threshold is 95", "a share from 0 to 1, such as 0.9"],
+    ),
     "alert-duration": ({"prometheus_alerts": {"HostCpuHigh": {"for": 5}}}, ["HostCpuHigh.for is 5", "a duration"]),
 }
 
@@ -166,6 +170,7 @@ RIGHT: dict[str, dict[str, Any]] = {
     "same-port-not-run": {"prometheus_port": 9100, "llm_monitor_components": ["prometheus", "alertmanager"]},
     "ignored": {"docker_users": ["me"], "llm_monitor_ignored_variables": ["docker_u*"]},
     "alert": {"prometheus_alerts": {"HostCpuHigh": {"threshold": 0.95, "for": "15m"}, "ClockSkew": {"enabled": False}}},
+    "alert-seconds": {"prometheus_alerts": {"ClockSkew": {"threshold": 2}}},
     "durations": {"prometheus_retention_time": "1y2w3d", "alertmanager_group_wait": "0s"},
     "mirror": {"llm_monitor_registry_mirror": "10.0.0.1:5000/hub"},
     "folder-below-a-system-folder": {"llm_monitor_dir": "/var/lib/llm-monitor"},

@@ -132,12 +132,27 @@ def test_a_rejected_configuration_leaves_everything_as_it_was(apply: Any, fake_e
     fake_engine.checker = lambda config: (1, words)
     result = apply(files={"rules/a.yml": "groups:\n  - oops\n"})
     assert result["failed"]
-    assert "did not pass its check, so nothing of it was put in place" in result["msg"]
+    assert "did not pass its check, so prometheus keeps the one it has" in result["msg"]
     assert "prometheus/rules/a.yml: 2:5: could not parse" in result["msg"]
     assert "secrets/prometheus/token" in result["msg"]
     assert "/etc/prometheus.yml" in result["msg"]
     assert "prometheus/rules/a.yml, line 2:\n       1 groups:\n  >    2   - oops" in result["msg"]
     assert tree(base) == before
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "/etc/prometheus/prometheus.yml: 2:3: no",
+        "Checking '/etc/prometheus/prometheus.yml'  FAILED: yaml: line 2: did not find expected key",
+        "Checking '/etc/prometheus/prometheus.yml'  FAILED: yaml: unmarshal errors:\n  line 2: field x not found",
+        "error loading /etc/prometheus/prometheus.yml: yaml: unmarshal errors:\n  line 2: field x not found",
+    ],
+)
+def test_the_line_that_a_checker_names_is_shown(apply: Any, fake_engine: Any, words: str) -> None:
+    fake_engine.checker = lambda config: (1, words)
+    result = apply(files={"prometheus.yml": "global:\n  x: 1\n"})
+    assert "prometheus/prometheus.yml, line 2:\n       1 global:\n  >    2   x: 1" in result["msg"]
 
 
 def test_a_checker_that_hangs_is_a_failure(apply: Any, fake_engine: Any, base: Path) -> None:
