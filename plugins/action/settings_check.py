@@ -162,6 +162,7 @@ class _Check:
             *rules.shared_ports(self.ports()),
             *rules.scrape_problems(self.settings),
             *(rules.source_problems(self.settings, os.path.isfile) or self._of_bundle(services)),
+            *rules.key_problems(self.settings, self.roles.defaults),
             *rules.reference_problems(self.settings.get("llm_monitor_registry_images")),
             *rules.rule_file_problems(
                 self.settings.get("prometheus_extra_rules"), [path.stem for path in RULES.glob("*.yml.j2")]

@@ -246,6 +246,26 @@ def bundle_problems(settings: Mapping[str, Any], services: Sequence[str] | None,
     ]
 
 
+def key_problems(settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> list[str]:
+    """Return a complaint for each mapping that replaces a default one without naming just the same things."""
+    problems = []
+    for name, usual in defaults.items():
+        value = settings.get(name)
+        if not usual or not isinstance(usual, Mapping) or not isinstance(value, Mapping):
+            continue
+        problems += [
+            f"{name} lacks {key!r}: it replaces the whole default, so it needs {', '.join(usual)}"
+            for key in usual
+            if key not in value
+        ]
+        problems += [
+            f"{name} has {key!r}, which nothing uses; known are {', '.join(usual)}.{nearest(str(key), usual)}"
+            for key in value
+            if key not in usual
+        ]
+    return problems
+
+
 def reference_problems(images: Any) -> list[str]:
     """Return a complaint for each image reference that leaves it to the engine which registry is meant."""
     if not isinstance(images, Mapping):

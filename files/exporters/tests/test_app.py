@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from exporter_testing.toys import GOOD, Hang, good, toy_exporter
 from llm_monitor.base.collection.engine import Engine, Limits
 from llm_monitor.base.exporter import Exporter
+from llm_monitor.base.metrics.exposition import TEXT_TYPE
 from llm_monitor.base.web.app import create_app
 from llm_monitor.base.web.auth import Credentials
 from llm_monitor.base.web.negotiation import patience, wants_gzip, wants_openmetrics
@@ -94,8 +95,12 @@ def test_metrics_answers_itself_without_a_redirect() -> None:
         assert (await client.get("/metrics")).status_code == 200
         assert (await client.get("/nothing")).status_code == 404
         assert (await client.post("/metrics")).status_code == 405
+        head = await client.head("/metrics")
+        assert (head.status_code, head.headers["content-type"]) == (200, TEXT_TYPE)
         schema = (await client.get("/openapi.json")).json()
         assert set(schema["paths"]) == {"/metrics", "/health", "/ready"}
+        ready = schema["paths"]["/ready"]["get"]
+        assert (ready["operationId"], set(ready["responses"])) == ("ready", {"200", "503"})
 
     with_client(check)
 

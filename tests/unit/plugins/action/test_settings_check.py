@@ -12,6 +12,7 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[4]
 SECRET = "s3cr3t-of-the-exporters"
+IMAGE = "docker.io/library/any:1"
 
 
 @pytest.fixture
@@ -140,8 +141,16 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
         ["'system_alerts.yml'", "the collection's own"],
     ),
     "no-registry": (
-        {"llm_monitor_registry_images": {"prometheus": "prom/prometheus:v3", "python": "docker.io/library/python:3"}},
+        {"llm_monitor_registry_images": {"prometheus": "prom/prometheus:v3", "alertmanager": IMAGE, "python": IMAGE}},
         ["llm_monitor_registry_images.prometheus is 'prom/prometheus:v3'", "docker.io/prom/prometheus"],
+    ),
+    "image-missing": (
+        {"llm_monitor_registry_images": dict.fromkeys(("prometheus", "python"), IMAGE)},
+        ["llm_monitor_registry_images lacks 'alertmanager'", "it needs prometheus, alertmanager, python"],
+    ),
+    "image-unknown": (
+        {"llm_monitor_registry_images": dict.fromkeys(("prometheus", "alertmanager", "python", "pyton"), IMAGE)},
+        ["has 'pyton', which nothing uses", "Did you mean python?"],
     ),
     "internal-role": ({"service_user": "0:0"}, ["service_user", "computed by the role service"]),
     "bundle-unreadable": (

@@ -34,8 +34,15 @@ def create_app(engine: Engine, credentials: Credentials) -> App:
         ("/ready", _ready(engine), "200 once a first collection has ended, 503 before."),
     ):
         app.add_api_route(
-            path, route, response_class=PlainTextResponse, tags=["exporter"], summary=summary
+            path,
+            route,
+            response_class=PlainTextResponse,
+            tags=["exporter"],
+            summary=summary,
+            operation_id=path[1:],
+            responses={503: {"description": "Not yet"}} if path == "/ready" else None,
         )
+        app.add_api_route(path, route, methods=["HEAD"], include_in_schema=False)
     for path in ("/", "/docs"):
         app.add_api_route(path, _page(app), response_class=HTMLResponse, include_in_schema=False)
     if exporter.router is not None:
