@@ -62,6 +62,16 @@ def test_service_that_does_not_get_ready_is_rolled_back(box: Box, roll_out: Roll
     assert box.value("min_over_time(timestamp(up{job='prometheus'})[1h:5s])") == held
 
 
+def test_verification_names_all_that_is_not_well(box: Box, roll_out: Rollout) -> None:
+    services = "llm-monitor-alertmanager-1 llm-monitor-node-exporter-1"
+    box.run(f"docker stop {services}")
+    said = roll_out.fails("verify.yml", llm_monitor_ready_timeout=10)
+    box.run(f"docker start {services}")
+    assert "the node exporter is not ready, http://127.0.0.1:9100/ready" in said
+    assert "Alertmanager is not ready, http://127.0.0.1:23003/-/ready" in said
+    assert "Connection refused" in said
+
+
 def test_engine_of_somebody_else_is_not_restarted(box: Box, roll_out: Rollout) -> None:
     engine, config = box.engine(), box.os.file("/etc/docker/daemon.json").content_string
     box.run("mv /run/llm-monitor-dockerd.pid /run/somebody-elses.pid")
