@@ -9,8 +9,12 @@ if [ "${1:-}" = down ]; then
 fi
 
 registry=https://registry-1.docker.io/v2/
-source=${LLM_MONITOR_IMAGE_SOURCE:-registry}
-if [ "$source" = registry ] && ! python - "$registry" <<'PYTHON'
+rolled_out=/opt/llm-monitor/prometheus/compose.yaml
+source=registry
+# What runs keeps its source: the other one has another version of Prometheus, which may not read the data.
+if [ -e "$rolled_out" ]; then
+  grep -q 'image: llm-monitor/prometheus:' "$rolled_out" && source=distro
+elif ! python - "$registry" <<'PYTHON'
 import sys, urllib.error, urllib.request
 try:
     urllib.request.urlopen(sys.argv[1], timeout=5)

@@ -161,7 +161,7 @@ class _Check:
         return [
             *rules.shared_ports(self.ports()),
             *rules.scrape_problems(self.settings),
-            *(rules.source_problems(self.settings, os.path.isfile) or self._of_bundle(services)),
+            *self._of_source(services),
             *rules.key_problems(self.settings, self.roles.defaults),
             *rules.reference_problems(self.settings.get("llm_monitor_registry_images")),
             *rules.rule_file_problems(
@@ -173,9 +173,13 @@ class _Check:
             *rules.alert_problems(self.settings.get("prometheus_alerts"), catalogue),
         ]
 
-    def _of_bundle(self, services: list[str] | None) -> list[str]:
-        if self.settings.get("llm_monitor_image_source") != "bundle":
+    def _of_source(self, services: list[str] | None) -> list[str]:
+        """Return what the image source lacks, if images are wanted at all."""
+        if "images" not in self.roles.roles:
             return []
+        lacking = rules.source_problems(self.settings, os.path.isfile)
+        if lacking or self.settings.get("llm_monitor_image_source") != "bundle":
+            return lacking
         try:
             return rules.bundle_problems(self.settings, services, bundle_images(self.settings["llm_monitor_bundle"]))
         except AnsibleError as error:

@@ -95,7 +95,8 @@ def exporter_targets(
     targets: dict[str, list[dict[str, object]]] = {name: [] for name in catalogue}
     for host_name in sorted(set(hosts)):
         host = hostvars[host_name]
-        if "exporters" not in host.get("llm_monitor_components", ["exporters"]):  # type: ignore[operator]
+        components = host.get("llm_monitor_components", ["exporters"])
+        if not isinstance(components, list) or "exporters" not in components:
             continue
         for name in _known(host_name, host.get("exporters_enabled", default_exporters), catalogue):
             address = f"{name}-exporter" if host_name == this_host else _address(host_name, host)

@@ -37,7 +37,9 @@ attributes:
     support: none
 options:
   roles:
-    description: The roles whose variables are checked; by default all roles of the collection.
+    description:
+      - The roles whose variables are checked; by default all roles of the collection. What the image source needs is
+        looked at with the role P(llmops.monitoring.images#role).
     type: list
     elements: str
 """

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import urllib.parse
@@ -19,6 +18,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PROMETHEUS = "http://127.0.0.1:23001"
+FILE_SYSTEM = "llm_monitor_node_filesystem"
 LABEL = "label=com.docker.compose.project=llm-monitor"
 
 
@@ -33,6 +33,12 @@ def make(target: str) -> str:
 
 def docker(*arguments: str) -> list[str]:
     return subprocess.run(["docker", *arguments], capture_output=True, text=True, check=True).stdout.split()
+
+
+def ours() -> list[str]:
+    """Return the containers, networks and volumes of the project on this machine."""
+    kinds = (["ps", "--all"], ["network", "ls"], ["volume", "ls"])
+    return [found for kind in kinds for found in docker(*kind, "--quiet", "--filter", LABEL)]
 
 
 def query(expression: str) -> list[dict[str, Any]]:
@@ -57,7 +63,7 @@ def meminfo(name: str) -> int:
 
 @pytest.fixture(scope="module")
 def demo() -> Iterator[str]:
-    assert not docker("ps", "--all", "--quiet", "--filter", LABEL), "the demo runs already: make demo-down"
+    assert not ours(), "this machine is monitored already, and the test would remove that with its data: make demo-down"
     yield make("demo")
     make("demo-down")
 
@@ -83,16 +89,17 @@ def test_boot_time_is_this_machines(demo: str) -> None:
 
 
 def test_file_systems_are_those_of_df(demo: str) -> None:
-    root = os.statvfs("/")
-    assert value('llm_monitor_node_filesystem_size_bytes{mountpoint="/"}') == root.f_blocks * root.f_frsize
+    told = {series["metric"]["mountpoint"]: int(series["value"][1]) for series in query(f"{FILE_SYSTEM}_size_bytes")}
+    df = subprocess.run(["df", "--block-size=1", "--output=size", *told], capture_output=True, text=True, check=True)
+    assert "/" in told
+    assert [str(size) for size in told.values()] == df.stdout.split()[1:]
 
 
 def test_network_counters_are_the_hosts(demo: str) -> None:
-    devices = {series["metric"]["device"] for series in query("llm_monitor_node_network_receive_bytes_total")}
-    own = {path.name for path in Path("/sys/class/net").iterdir() if (path / "device").exists() or path.name == "eth0"}
-    assert own <= devices
-    received = int(Path("/sys/class/net/eth0/statistics/rx_bytes").read_text())
-    seen = value('llm_monitor_node_network_receive_bytes_total{device="eth0"}')
+    routes = [line.split() for line in Path("/proc/net/route").read_text().splitlines()[1:]]
+    device = next(route[0] for route in routes if route[1] == "00000000")
+    received = int(Path(f"/sys/class/net/{device}/statistics/rx_bytes").read_text())
+    seen = value(f'llm_monitor_node_network_receive_bytes_total{{device="{device}"}}')
     assert 0 < seen <= received
     assert seen > received / 2
 
@@ -110,9 +117,7 @@ def test_a_second_run_changes_nothing(demo: str) -> None:
     assert ok + skipped <= 90
 
 
-def test_nothing_is_left_afterwards() -> None:
+def test_nothing_is_left_afterwards(demo: str) -> None:
     make("demo-down")
-    for kind in ("container", "network", "volume"):
-        everything = ["--all"] if kind == "container" else []
-        assert docker(kind, "ls", *everything, "--quiet", "--filter", LABEL) == []
+    assert ours() == []
     assert not Path("/opt/llm-monitor").exists()

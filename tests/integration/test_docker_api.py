@@ -19,7 +19,6 @@ from ansible_collections.llmops.monitoring.plugins.module_utils._docker import (
     DEFAULT_SOCKET,
     ApiError,
     DockerClient,
-    DockerError,
     NotFound,
     RunTimeout,
 )
@@ -32,12 +31,7 @@ PROGRAMS = ("sh", "cat", "id", "sleep", "touch")
 def client() -> DockerClient:
     """Return a client of the engine that answers on this machine."""
     found = DockerClient(os.environ.get("DOCKER_HOST", DEFAULT_SOCKET))
-    try:
-        found.ping()
-    except DockerError as error:
-        if os.environ.get("LLM_MONITOR_REQUIRE_ENGINE") == "1":
-            pytest.fail(f"LLM_MONITOR_REQUIRE_ENGINE is 1, but: {error}")
-        pytest.skip(f"No Docker engine to test against: {error}")
+    found.ping()
     return found
 
 

@@ -244,6 +244,9 @@ def test_all_problems_come_at_once(check: Any) -> None:
 def test_one_role_can_be_checked_alone(check: Any) -> None:
     told = check({"h1": {"prometheus_port": "abc", "alertmanager_port": "abc"}}, {"roles": ["alertmanager"]})
     assert [problem.split()[0] for problem in told["h1"]["problems"]] == ["alertmanager_port"]
+    # What is taken off needs no image, so none that is out of reach stands in the way.
+    gone = {"llm_monitor_image_source": "bundle", "llm_monitor_bundle": "/nowhere/b.tar"}
+    assert "failed" not in check({"h1": gone}, {"roles": ["llm_monitor"]})["h1"]
     told = check({"h1": {}}, {"roles": ["alertmanger"]})
     assert "The role alertmanger has no" in told["h1"]["msg"]
 
