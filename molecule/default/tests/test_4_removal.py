@@ -40,6 +40,14 @@ def test_uninstall_keeps_the_data(box: Box, roll_out: Rollout) -> None:
     assert box.volumes() == VOLUMES
 
 
+def test_images_can_be_brought_alone(box: Box, roll_out: Rollout) -> None:
+    box.run("docker images --quiet | xargs docker image rm --force")
+    roll_out.succeeds("images.yml")
+    assert len(box.run("docker images --quiet").split()) == 3
+    assert box.containers() == {}
+    assert not box.os.file("/opt/llm-monitor").exists
+
+
 def test_rollout_finds_the_data_again(box: Box, roll_out: Rollout) -> None:
     roll_out.succeeds("site.yml")
     silences = box.fetch(f"{ALERTMANAGER}/api/v2/silences").json()

@@ -32,7 +32,7 @@ def test_pinned_images_come_from_the_mirror(watch: Box) -> None:
     assert images(watch) >= {
         f"{REGISTRY}/prom/prometheus:v3.14.0",
         f"{REGISTRY}/prom/alertmanager:v0.28.1",
-        f"{REGISTRY}/library/python:3.13-slim-trixie",
+        f"{REGISTRY}/library/python:3.13.14-slim-trixie",
     }
 
 
