@@ -29,13 +29,24 @@ def containers(box: Box) -> dict[str, dict[str, Any]]:
 @pytest.fixture(scope="module")
 def sample(box: Box) -> Callable[[str], float]:
     """Values of the node exporter's samples, collected after what the tests read first."""
-    time.sleep(6)  # A younger collection may be served again (min_interval is 5 s).
-    answer = box.fetch(f"{EXPORTER}/metrics", {"Authorization": f"Bearer {TOKEN}"})
-    assert answer.status == 200
+    asked = time.time()
+
+    def metrics() -> str:
+        answer = box.fetch(f"{EXPORTER}/metrics", {"Authorization": f"Bearer {TOKEN}"})
+        assert answer.status == 200
+        return answer.body
+
+    def is_new() -> bool:
+        successes = re.findall(r"^\S+_last_success_timestamp_seconds\S+ (\S+)$", metrics(), re.MULTILINE)
+        return min(map(float, successes)) > asked
+
+    # A younger collection may be served again (min_interval is 5 s).
+    assert eventually(is_new)
+    body = metrics()
 
     def value(series: str) -> float:
-        found = re.search(rf"^{re.escape(series)} (\S+)$", answer.body, re.MULTILINE)
-        assert found, f"{series} is not in:\n{answer.body}"
+        found = re.search(rf"^{re.escape(series)} (\S+)$", body, re.MULTILINE)
+        assert found, f"{series} is not in:\n{body}"
         return float(found[1])
 
     return value
