@@ -1,6 +1,7 @@
 """Every family over a host made of files, and what happens when those vanish or are garbled."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,13 @@ from exporter_testing.hosts import FILES, collect
 from exporter_testing.scraping import Values
 from llm_monitor.base.errors import SourceError
 from llm_monitor.node.metrics import FAMILIES
-from llm_monitor.node.source import HostSource
+from llm_monitor.node.source import HostSource, NodeSource
 
 N = "llm_monitor_node_"
 
 
+NEVER = re.compile("$^")
+NET_DEV_HEADER = FILES["proc/1/net/dev"].partition("    lo:")[0]
 TICK = 1 / os.sysconf("SC_CLK_TCK")
 EXPECTED: Values = {
     ("cpu_seconds_total", "user"): 1000 * TICK,
@@ -115,8 +118,13 @@ COLLECTORS = {
     "proc/meminfo": "memory",
     "proc/diskstats": "disk",
     "proc/1/net/dev": "network",
+    "proc/1/mountinfo": "filesystem",
     "proc/sys/fs/file-nr": "file",
     "proc/sys/kernel/osrelease": "system",
+}
+GARBAGE = ("", "nonsense", "\n\n", "cpu  x\n", "MemTotal\n", "\x00\xff")
+LEGITIMATE = {
+    ("proc/diskstats", ""): "it has no header, and a host without block devices has no lines",
 }
 OPTIONAL = {
     "proc/vmstat": ("oom", "oom_kills_total"),
@@ -141,12 +149,82 @@ def test_a_file_that_vanishes_costs_its_own_collector(
 
 
 @pytest.mark.parametrize(("file", "collector"), COLLECTORS.items())
-@pytest.mark.parametrize("text", ["", "nonsense", "\n\n", "cpu  x\n", "MemTotal\n", "\x00\xff"])
+@pytest.mark.parametrize("text", GARBAGE)
 def test_a_garbled_file_costs_its_own_collector(
     host: Path, file: str, collector: str, text: str
 ) -> None:
     (host / file).write_text(text, encoding="latin-1")
-    assert failing(host) <= {collector}
+    assert failing(host) == (set() if (file, text) in LEGITIMATE else {collector})
+
+
+@pytest.mark.parametrize(
+    ("file", "collector"),
+    {
+        "proc/vmstat": "oom",
+        "proc/pressure/memory": "pressure",
+        "sys/devices/system/node/node1/meminfo": "numa",
+    }.items(),
+)
+@pytest.mark.parametrize("text", GARBAGE)
+def test_what_is_there_but_garbled_is_a_failure_even_of_what_is_optional(
+    host: Path, file: str, collector: str, text: str
+) -> None:
+    (host / file).write_text(text, encoding="latin-1")
+    assert failing(host) == {collector}
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "reader", "problem"),
+    [
+        ("proc/meminfo", "", "memory", "no MemTotal, MemFree, MemAvailable"),
+        ("proc/meminfo", "MemTotal: 9 kB\nMemFree: 1 kB\n", "memory", "no MemAvailable"),
+        ("proc/meminfo", "MemFree: 1 kB\nMemAvailable: 5 kB\n", "memory", "no MemTotal"),
+        ("proc/vmstat", "", "oom_kills", "does not begin with the numbers of pages"),
+        ("proc/diskstats", "\n", "disks", "values to unpack"),
+        ("proc/diskstats", " 259 0 nvme0n1 10 0 80\n", "disks", "values to unpack"),
+        ("proc/1/mountinfo", "", "mounts", "no mount at or below /"),
+        ("proc/pressure/cpu", "", "pressure", "neither `some` nor `full`"),
+        ("proc/sys/kernel/osrelease", "\n", "system", "'' is no kernel release"),
+        ("proc/sys/kernel/osrelease", "two words\n", "system", "'two words' is no kernel release"),
+    ],
+)
+def test_the_error_names_the_file_and_what_is_wrong(
+    host: Path, file: str, text: str, reader: str, problem: str
+) -> None:
+    (host / file).write_text(text)
+    with pytest.raises(SourceError, match=f"^{host / file}: .*{problem}"):
+        getattr(HostSource(str(host)), reader)()
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "does not begin with the kernel's header"),
+        ("  eth0: 1000 10 1 2 0 0 0 0 2000 20 3 4 0 0 0 0\n" * 3, "the kernel's header"),
+        (NET_DEV_HEADER, "no device, not even the loopback"),
+        (NET_DEV_HEADER + "  eth0: 1000 10 1\n", "Traffic"),
+    ],
+)
+def test_network_devices_come_below_their_header(host: Path, text: str, problem: str) -> None:
+    (host / "proc/1/net/dev").write_text(text)
+    with pytest.raises(SourceError, match=f"^{host / 'proc/1/net/dev'}: .*{problem}"):
+        HostSource(str(host)).networks(NEVER)
+
+
+def test_a_host_without_block_devices_has_none(host: Path) -> None:
+    (host / "proc/diskstats").write_text("")
+    assert HostSource(str(host)).disks() == []
+    found = collect(host)
+    assert found[f"{N}collector_success", "disk"] == 1
+    assert f"{N}disk_reads_total" not in {key[0] for key in found}
+
+
+def test_a_host_without_processes_is_not_seen_whole(host: Path) -> None:
+    for number in (1, 42, 43, 44):
+        (host / f"proc/{number}/stat").unlink()
+    with pytest.raises(SourceError, match=f"^{host / 'proc'}: .*no process"):
+        HostSource(str(host)).processes()
+    assert failing(host) == {"process"}
 
 
 @pytest.mark.parametrize(("path", "what"), OPTIONAL.items())
@@ -178,6 +256,9 @@ def test_process_1_hidden_from_this_user(host: Path) -> None:
     found = collect(host)
     assert (f"{N}filesystem_size_bytes", "/", "ext4") in found
     assert (f"{N}filesystem_size_bytes", "/data one", "xfs") in found
+    (host / "proc/self/mountinfo").write_text("24 1 0:50 / / rw - overlay overlay rw\n")
+    with pytest.raises(SourceError, match=f"self/mountinfo: .*no mount at or below {host}"):
+        HostSource(str(host)).mounts()
 
 
 def test_os_release_elsewhere_or_missing(host: Path) -> None:
@@ -188,8 +269,14 @@ def test_os_release_elsewhere_or_missing(host: Path) -> None:
     assert HostSource(str(host)).system().os == "testix"
 
 
-PARSERS = ("stat", "load", "memory", "oom_kills", "numa", "mounts", "disks", "pressure", "system")
-READ = [name for name in FILES if name.startswith(("proc/", "sys/devices"))]
+# All that a source is asked for, but what it takes from the kernel itself and not from a file.
+PARSERS = {name for name in vars(NodeSource) if not name.startswith("_")} - {"usage", "clock"}
+ARGUMENTS = {"networks": (NEVER,)}
+READ = [name for name in FILES if name.startswith(("proc/", "sys/", "etc/"))]
+
+
+def test_the_parsers_are_those_of_the_protocol() -> None:
+    assert {"stat", "networks", "processes", "open_files", "temperatures"} < PARSERS
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
@@ -202,9 +289,9 @@ def test_garbage_never_raises_anything_but_a_source_error(
     path.write_bytes(content)
     source = HostSource(str(host))
     try:
-        for parser in PARSERS:
+        for parser in sorted(PARSERS):
             try:
-                getattr(source, parser)()
+                getattr(source, parser)(*ARGUMENTS.get(parser, ()))
             except SourceError:
                 continue
     finally:

@@ -16,7 +16,8 @@ def parse_mounts(text: str, prefix: str) -> list[Mount]:
         prefix: What comes before the host's own paths; mounts elsewhere are left out.
 
     Raises:
-        ValueError: When a line is not as expected.
+        ValueError: When a line is not as expected, or no mount is left: what runs has a root, and
+            that is one.
     """
     mounts = []
     for line in text.splitlines():
@@ -35,6 +36,9 @@ def parse_mounts(text: str, prefix: str) -> list[Mount]:
                 readonly="ro" in options,
             )
         )
+    if not mounts:
+        message = f"it has no mount at or below {prefix or '/'}"
+        raise ValueError(message)
     return mounts
 
 

@@ -4,7 +4,7 @@ import os
 import re
 from typing import Protocol
 
-from llm_monitor.base.errors import SourceMissingError
+from llm_monitor.base.errors import SourceError, SourceMissingError
 from llm_monitor.base.files import Garbled, list_folder, read_text, source_error
 from llm_monitor.node import clock
 from llm_monitor.node.facts import (
@@ -36,6 +36,10 @@ _STATES = {
     "I": "idle",
 }
 _PRESSURE_RESOURCES = ("cpu", "io", "memory", "irq")
+# What every kernel since 3.14 gives, and lxcfs too; without it nobody can say how full memory is.
+_MEMORY_ALWAYS = ("MemTotal", "MemFree", "MemAvailable")
+_NETWORK_HEADER = re.compile(r"Inter-\|.*\n *face \|bytes ")
+_RELEASE = re.compile(r"\d+\.\d+[!-~]*")
 
 
 class NodeSource(Protocol):
@@ -147,13 +151,21 @@ class HostSource:
         """Return `/proc/meminfo` in bytes."""
         path = f"{self._proc}/meminfo"
         with Garbled(path):
-            return _kilobytes(read_text(path))
+            memory = _kilobytes(read_text(path))
+            if missing := [name for name in _MEMORY_ALWAYS if name not in memory]:
+                message = f"it has no {', '.join(missing)}"
+                raise ValueError(message)
+            return memory
 
     def oom_kills(self) -> int:
         """Return `oom_kill` of `/proc/vmstat`."""
         path = f"{self._proc}/vmstat"
         with Garbled(path):
-            _, found, rest = f"\n{read_text(path)}".partition("\noom_kill ")
+            text = read_text(path)
+            if not text.startswith("nr_"):
+                message = "it does not begin with the numbers of pages"
+                raise ValueError(message)
+            _, found, rest = text.partition("\noom_kill ")
             if not found:
                 message = f"{path} does not count OOM kills"
                 raise SourceMissingError(message)
@@ -206,14 +218,17 @@ class HostSource:
         """Return the lines of `/proc/diskstats`."""
         path = f"{self._proc}/diskstats"
         with Garbled(path):
-            return [_disk(line.split()) for line in read_text(path).splitlines() if line]
+            # The kernel writes a line for each block device and no header, so the file is empty on
+            # a host that has none, such as a virtual machine whose root is virtiofs or NFS. A line
+            # that is no device, a blank one too, is never the kernel's.
+            return [_disk(line.split()) for line in read_text(path).splitlines()]
 
     def networks(self, exclude: re.Pattern[str]) -> list[Network]:
         """Return the lines of process 1's `net/dev`, with state and speed from `/sys`."""
         path = f"{self._proc}/1/net/dev"
         found = []
         with Garbled(path):
-            for line in read_text(path).splitlines()[2:]:
+            for line in _device_lines(read_text(path)):
                 name, _, values = line.rpartition(":")
                 device = name.strip()
                 folder = f"{self._sys}/class/net/{device}"
@@ -245,6 +260,9 @@ class HostSource:
                     line.partition(" ")[0]: int(line.rpartition("total=")[2]) / 1e6
                     for line in text.splitlines()
                 }
+                if not totals.keys() & {"some", "full"}:
+                    message = "it has neither `some` nor `full`"
+                    raise ValueError(message)
             found[resource] = Pressure(totals.get("some"), totals.get("full"))
         return found
 
@@ -257,6 +275,10 @@ class HostSource:
                 state = _STATES.get(_process_state(f"{proc}/{name}/stat"))
                 if state is not None:
                     counts[state] += 1
+        if not any(counts.values()):
+            # This process at least is there, unless the host's root is seen without its mounts.
+            message = f"{proc}: not as expected: no process whose state can be read"
+            raise SourceError(message)
         return counts
 
     def open_files(self) -> int:
@@ -275,7 +297,12 @@ class HostSource:
 
     def system(self) -> System:
         """Return the kernel's release and the name in `os-release`."""
-        kernel = read_text(f"{self._proc}/sys/kernel/osrelease").strip()
+        path = f"{self._proc}/sys/kernel/osrelease"
+        with Garbled(path):
+            kernel = read_text(path).strip()
+            if not _RELEASE.fullmatch(kernel):
+                message = f"{kernel!r} is no kernel release"
+                raise ValueError(message)
         return System(kernel, self._os_name(), os.uname().machine)
 
     def _os_name(self) -> str:
@@ -317,6 +344,18 @@ def _disk(fields: list[str]) -> Disk:
         write_time=write_ms / 1000,
         io_time=io_ms / 1000,
     )
+
+
+def _device_lines(text: str) -> list[str]:
+    """Return the lines of `net/dev` below its header."""
+    if not _NETWORK_HEADER.match(text):
+        message = "it does not begin with the kernel's header"
+        raise ValueError(message)
+    lines = text.splitlines()[2:]
+    if not lines:
+        message = "it has no device, not even the loopback, which nobody can remove"
+        raise ValueError(message)
+    return lines
 
 
 def _is_up(folder: str) -> bool | None:
