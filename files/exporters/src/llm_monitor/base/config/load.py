@@ -14,7 +14,6 @@ from llm_monitor.base.config.reading import Reading
 from llm_monitor.base.errors import SettingsError
 
 S = TypeVar("S", bound=Section)
-Raw = dict[str, Any]
 
 _SECRET_WORDS = ("token", "password", "secret", "key")
 _FILE_SUFFIX = "_file"
