@@ -27,12 +27,13 @@ PROMETHEUS_3 = (
     "application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;"
     "escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
 )
+OPEN = Credentials()
 
 
 def with_client(
     check: Callable[[httpx.AsyncClient], Awaitable[None]],
     exporter: Exporter | None = None,
-    credentials: Credentials = Credentials(),  # noqa: B008
+    credentials: Credentials = OPEN,
     start: bool = True,
 ) -> None:
     async def run() -> None:

@@ -1,7 +1,7 @@
 import pytest
 
 from llm_monitor.base.errors import DeclarationError
-from llm_monitor.base.metrics.family import COUNTER, GAUGE, HISTOGRAM, Family, check_unique
+from llm_monitor.base.metrics.family import COUNTER, GAUGE, HISTOGRAM, Family, Kind, check_unique
 
 
 @pytest.mark.parametrize(
@@ -20,10 +20,10 @@ from llm_monitor.base.metrics.family import COUNTER, GAUGE, HISTOGRAM, Family, c
     ],
 )
 def test_a_declaration_against_the_rules_is_refused(
-    name: str, kind: str, labels: tuple[str, ...], unit: str, problem: str
+    name: str, kind: Kind, labels: tuple[str, ...], unit: str, problem: str
 ) -> None:
     with pytest.raises(DeclarationError, match=problem):
-        Family(name, kind, "Help.", labels=labels, unit=unit)  # type: ignore[arg-type]
+        Family(name, kind, "Help.", labels=labels, unit=unit)
 
 
 @pytest.mark.parametrize("text", ["", "two\nlines"])

@@ -1,16 +1,16 @@
 """A node exporter that gives up root once everything is loaded."""
 
+import importlib
 import os
 from typing import Any
-
-import uvicorn.lifespan.off
-import uvicorn.protocols.http.httptools_impl  # noqa: F401
 
 from llm_monitor.base import registry
 from llm_monitor.base.config.reading import Reading
 from llm_monitor.base.process import run_exporters
 
 NOBODY = 65534
+# What uvicorn loads only once it serves, when nobody may no longer be able to read it.
+LATE = ("uvicorn.lifespan.off", "uvicorn.protocols.http.httptools_impl")
 
 
 class Read(Reading):
@@ -26,6 +26,8 @@ class Read(Reading):
 
 def main() -> None:
     registry.load("node")
+    for module in LATE:
+        importlib.import_module(module)
     reading = Read()
     if os.geteuid() == 0:
         os.setgroups([])
