@@ -98,6 +98,15 @@ def test_mountinfo_lines() -> None:
     ]
 
 
+@pytest.mark.parametrize("character", "\r\x0b\x0c\x1c\x85\u2028")
+def test_a_path_may_hold_what_python_takes_for_the_end_of_a_line(character: str) -> None:
+    text = f"36 35 98:0 / /a{character}b rw - xfs /dev/a rw\n37 35 98:1 / /c rw - xfs /dev/b ro\n"
+    assert parse_mounts(text, "") == [
+        Mount("98:0", "/", f"/a{character}b", "xfs", readonly=False),
+        Mount("98:1", "/", "/c", "xfs", readonly=True),
+    ]
+
+
 class HangingHost(HostSource):
     """The real host, but for one mount whose server does not answer."""
 

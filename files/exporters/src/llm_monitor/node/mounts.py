@@ -20,7 +20,9 @@ def parse_mounts(text: str, prefix: str) -> list[Mount]:
             that is one.
     """
     mounts = []
-    for line in text.splitlines():
+    # Not splitlines: whoever may mount may put any other character that it takes for a line's end
+    # in a path, and of all those the kernel escapes only this one.
+    for line in text.removesuffix("\n").split("\n") if text else ():
         fields = line.split(" ")
         dash = fields.index("-", 6)
         mountpoint = _plain(fields[4])
