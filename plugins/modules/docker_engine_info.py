@@ -10,8 +10,9 @@ author: The llmops.monitoring authors (@llmops)
 version_added: 0.1.0
 short_description: What a host has of Docker
 description:
-  - Tells whether a Docker engine is installed and answers, whether Compose can be called, and which of the given
-    images the engine lacks. It needs nothing on the host but Python, so it can be asked before anything is installed.
+  - Tells whether a Docker engine is installed and answers, which package brought it, whether Compose can be called,
+    and which of the given images the engine lacks. It needs nothing on the host but Python, so it can be asked before
+    anything is installed.
 attributes:
   check_mode:
     description: The module only reads, so it does the same in check mode.
@@ -44,6 +45,16 @@ installed:
   description: An engine's program (C(dockerd)) is on the host.
   returned: always
   type: bool
+program:
+  description: Where that program lies; V(none) when there is none.
+  returned: always
+  type: str
+  sample: /usr/sbin/dockerd
+package:
+  description: The package that brought it, as dpkg or rpm know it; V(none) when none did.
+  returned: always
+  type: str
+  sample: docker.io
 running:
   description: An engine answers at the socket.
   returned: always
@@ -117,9 +128,12 @@ def main() -> None:
         state = engine_state(DockerClient(module.params["socket_path"]), module.params["images"])
     except DockerError as error:
         module.fail_json(msg=str(error))
+    program = _programs.find(module, "dockerd")
     module.exit_json(
         changed=False,
-        installed=_programs.find(module, "dockerd") is not None,
+        installed=program is not None,
+        program=program,
+        package=program and _programs.package_of(module, program),
         compose_version=_programs.compose_version(module),
         **state,
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.llmops.monitoring.plugins.module_utils import _programs
 from ansible_collections.llmops.monitoring.plugins.modules import docker_engine_info
 
 
@@ -17,6 +18,20 @@ def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     command.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     return command
+
+
+@pytest.fixture
+def bin_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the only folder in which programs are looked for."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(_programs, "_SBIN", [])
+    return tmp_path
+
+
+def program(path: Path, script: str = "") -> str:
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return str(path)
 
 
 def ask(run_module: Any, fake_engine: Any, **options: Any) -> dict[str, Any]:
@@ -53,3 +68,54 @@ def test_an_engine_that_refuses_a_reference_still_runs(run_module: Any, fake_eng
     assert found["failed"]
     assert "inspect the image UPPER:1 (status 400): invalid reference format" in found["msg"]
     assert "running" not in found
+
+
+def test_a_program_is_told_with_the_package_that_brought_it(
+    run_module: Any, fake_engine: Any, bin_folder: Path
+) -> None:
+    dockerd = program(bin_folder / "dockerd")
+    program(
+        bin_folder / "dpkg-query",
+        f"""
+        echo "diversion by somebody from: {dockerd}"
+        test "$*" = "--search {dockerd}" && echo "docker-ce:amd64: {dockerd}" """,
+    )
+    found = ask(run_module, fake_engine)
+    assert (found["installed"], found["program"], found["package"]) == (True, dockerd, "docker-ce")
+
+
+def test_a_program_behind_a_link_is_of_the_package_of_its_target(
+    run_module: Any, fake_engine: Any, bin_folder: Path
+) -> None:
+    target = program(bin_folder / "dockerd-of-somebody")
+    (bin_folder / "dockerd").symlink_to(target)
+    program(bin_folder / "dpkg-query", f'test "$2" = {target} && echo "docker.io: $2"')
+    found = ask(run_module, fake_engine)
+    assert (found["program"], found["package"]) == (str(bin_folder / "dockerd"), "docker.io")
+
+
+@pytest.mark.parametrize("says", ["", "echo dpkg-query: no path found matching pattern >&2; exit 1"])
+def test_a_program_may_belong_to_no_package(run_module: Any, fake_engine: Any, bin_folder: Path, says: str) -> None:
+    dockerd = program(bin_folder / "dockerd")
+    program(bin_folder / "dpkg-query", says)
+    found = ask(run_module, fake_engine)
+    assert (found["program"], found["package"]) == (dockerd, None)
+
+
+@pytest.mark.parametrize(
+    ("says", "package"), [("echo docker-ce", "docker-ce"), ("echo file is not owned by any package; exit 1", None)]
+)
+def test_rpm_is_asked_where_there_is_no_dpkg(
+    run_module: Any, fake_engine: Any, bin_folder: Path, says: str, package: str | None
+) -> None:
+    program(bin_folder / "dockerd")
+    program(bin_folder / "rpm", says)
+    assert ask(run_module, fake_engine)["package"] == package
+
+
+def test_where_there_is_no_program_there_is_no_package(
+    run_module: Any, fake_engine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_programs, "find", lambda _module, _name: None)
+    found = ask(run_module, fake_engine)
+    assert (found["installed"], found["program"], found["package"]) == (False, None, None)
