@@ -25,6 +25,27 @@ def test_second_run_changes_nothing_in_at_most_90_tasks_a_host() -> None:
         assert host["ok"] + host["skipped"] <= 90
 
 
+# ---------------------------------------------------------------- the engine
+
+
+def test_compose_comes_from_where_the_engine_came(watch: Box) -> None:
+    assert watch.run("dpkg-query --search $(command -v dockerd)").startswith("docker.io:")
+    assert watch.os.package("docker-compose").is_installed
+    assert not watch.os.file("/usr/local/lib/docker/cli-plugins/docker-compose").exists
+
+
+def test_engine_that_no_package_brought_gets_compose_from_pypi(gpu: Box) -> None:
+    assert gpu.run("readlink /proc/$(cat /run/llm-monitor-dockerd.pid)/exe").strip() == "/usr/bin/dockerd"
+    assert not gpu.os.package("docker-compose").is_installed
+    assert "/usr/local/lib/llm-monitor" in gpu.run("readlink /usr/local/lib/docker/cli-plugins/docker-compose")
+
+
+@pytest.mark.parametrize("host", ["gpu", "watch"])
+def test_engine_is_the_one_that_was_there(request: pytest.FixtureRequest, host: str) -> None:
+    box: Box = request.getfixturevalue(host)
+    assert "docker.io" not in box.run("grep -E ' (upgrade|remove) ' /var/log/dpkg.log || true")
+
+
 # ---------------------------------------------------------------- images
 
 
