@@ -3,21 +3,28 @@
 # started where there is none); stops one that start has started.
 set -euo pipefail
 started=.cache/engine-was-started
-pidfile=/run/llm-monitor-dockerd.pid
+own=/run/llm-monitor-dockerd.pid
+others=/run/docker.pid
 sudo=$([ "$(id -u)" = 0 ] || echo sudo)
 PATH=$PATH:/usr/sbin:/sbin
+
+# Which engine runs, in the words of this boot: start has started what it changes, and stop stops nothing else.
+engine() { cat /proc/sys/kernel/random/boot_id "$own" "$others" 2>/dev/null || true; }
 
 case "$1" in
   start)
     mkdir -p .cache
-    docker version >/dev/null 2>&1 || touch "$started"
+    before=$(engine)
     source tools/become.sh
-    ansible-playbook -i inventories/demo "${become[@]}" tests/engine.yml -e llm_monitor_image_source=distro
+    status=0
+    ansible-playbook -i inventories/demo "${become[@]}" tests/engine.yml -e llm_monitor_image_source=distro || status=$?
+    [ "$(engine)" = "$before" ] || engine > "$started"
+    exit "$status"
     ;;
   stop)
-    [ -e "$started" ] || exit 0
-    if [ -e "$pidfile" ]; then
-      $sudo start-stop-daemon --stop --oknodo --retry=60 --pidfile="$pidfile" --exec=/usr/sbin/dockerd
+    [ "$(engine)" = "$(cat "$started" 2>/dev/null)" ] || exit 0
+    if [ -e "$own" ]; then
+      $sudo start-stop-daemon --stop --oknodo --retry=60 --pidfile="$own" --exec="$(command -v dockerd)"
     else
       $sudo systemctl stop docker.socket docker
     fi
