@@ -13,9 +13,13 @@ description:
   - Sends a signal to the containers of some services of a Compose project, such as SIGHUP, on which Prometheus and
     Alertmanager read their configuration again. Compose itself can't do that with a running service.
   - If one of the services does not run, none gets the signal and the task fails.
+  - With O(metrics), it also waits until the services say in their own metrics that they took their configuration.
+    What a checker accepts, a service can still refuse, such as the name of a certificate's file that is not there.
 attributes:
   check_mode:
-    description: Tells which containers would get the signal. Services that don't run are no failure.
+    description:
+      - Tells which containers would get the signal, without a look at O(metrics). Services that don't run are no
+        failure.
     support: full
   diff_mode:
     description: There is nothing to show.
@@ -34,6 +38,20 @@ options:
     description: The signal.
     type: str
     default: SIGHUP
+  metrics:
+    description:
+      - Where services tell how their last reload went, by the service's name, as an address seen from the host that
+        runs the task. Each of O(services) that is named here is waited for.
+      - They tell it by C(<service>_config_last_reload_successful) and
+        C(<service>_config_last_reload_success_timestamp_seconds), as Prometheus and Alertmanager do.
+      - The task fails when a service refuses its configuration. The service goes on running, and may have taken a part
+        of it, so it should get the signal again when its files are mended.
+    type: dict
+    default: {}
+  timeout:
+    description: How many seconds the services together may take to say that they took their configuration.
+    type: int
+    default: 60
   socket_path:
     description: The Docker engine's socket.
     type: path
@@ -46,24 +64,35 @@ EXAMPLES = r"""
 - name: Services with a new configuration have read it
   llmops.monitoring.service_signal:
     services: [prometheus, alertmanager]
+    metrics:
+      prometheus: http://127.0.0.1:23001/metrics
+      alertmanager: http://127.0.0.1:23003/metrics
 """
 
 RETURN = r"""
 containers:
   description: The names of the containers that got the signal.
-  returned: success
+  returned: success, and when a service did not take its configuration
   type: list
   elements: str
   sample: [llm-monitor-prometheus-1]
+problems:
+  description: Why services did not take their configuration, one line each.
+  returned: when one did not
+  type: list
+  elements: str
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.llmops.monitoring.plugins.module_utils._docker import (
     DockerClient,
     DockerError,
+)
+from ansible_collections.llmops.monitoring.plugins.module_utils._reloads import (
+    Reloads,
 )
 
 _PROJECT_LABEL = "com.docker.compose.project"
@@ -79,7 +108,7 @@ def running(client: DockerClient, project: str, services: Sequence[str]) -> dict
 
 
 def send(module: AnsibleModule) -> list[str]:
-    """Send the signal, and return the names of the containers that got it."""
+    """Send the signal, and return the names of the containers that got it and did what they were told."""
     services, project = module.params["services"], module.params["project"]
     if not services:
         return []
@@ -96,11 +125,34 @@ def send(module: AnsibleModule) -> list[str]:
             msg=f"No container of {', '.join(stopped)} runs in the Compose project {project}, so nothing got "
             f"{module.params['signal']}. See `docker compose --project-name {project} ps --all`, and start it."
         )
-    containers = [container for service in services for container in found[service]]
+    containers = {item["Id"]: item["Names"][0].lstrip("/") for service in services for item in found[service]}
     if not module.check_mode:
-        for container in containers:
-            client.kill_container(container["Id"], module.params["signal"])
-    return [container["Names"][0].lstrip("/") for container in containers]
+        signal_and_wait(module, client, containers)
+    return list(containers.values())
+
+
+def signal_and_wait(module: AnsibleModule, client: DockerClient, containers: Mapping[str, str]) -> None:
+    """Send the signal to containers, given as id → name, and fail unless their services say that they reloaded."""
+    services, signal = module.params["services"], module.params["signal"]
+    urls = {service: str(url) for service, url in module.params["metrics"].items() if service in services}
+    reloads = Reloads(urls, module.params["timeout"])
+    problems = reloads.remember()
+    if problems:
+        module.fail_json(
+            msg="\n".join([f"Nothing got {signal}, since it could not be told what came of it:", *problems]),
+            problems=problems,
+        )
+    for container in containers:
+        client.kill_container(container, signal)
+    problems = reloads.problems()
+    if problems:
+        log = f"See `docker compose --project-name {module.params['project']} logs`."
+        module.fail_json(
+            msg="\n".join([f"After {signal}, the configuration was not taken:", *problems, log]),
+            problems=problems,
+            changed=True,
+            containers=list(containers.values()),
+        )
 
 
 def main() -> None:
@@ -109,6 +161,8 @@ def main() -> None:
             "services": {"type": "list", "elements": "str", "required": True},
             "project": {"type": "str", "default": "llm-monitor"},
             "signal": {"type": "str", "default": "SIGHUP"},
+            "metrics": {"type": "dict", "default": {}},
+            "timeout": {"type": "int", "default": 60},
             "socket_path": {"type": "path", "default": "/var/run/docker.sock"},
         },
         supports_check_mode=True,

@@ -13,11 +13,13 @@ import subprocess
 import threading
 import time
 import urllib.request
+import uuid
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from ansible_collections.llmops.monitoring.plugins.modules import service_signal
 
 Place = Callable[..., Any]
 SECRETS = ["https://hooks.slack.example/sw0rdfish", "sw0rdfish-pagerduty", "sw0rdfish-smtp", "sw0rdfish-mail"]
@@ -78,6 +80,9 @@ def webhook() -> Iterator[tuple[str, queue.Queue[dict[str, Any]]]]:
         thread.join()
 
 
+PROJECT = f"llm-monitor-test-{uuid.uuid4().hex[:8]}"
+
+
 def image() -> str:
     """Return the newest image of Alertmanager that the role images has built."""
     listed = subprocess.run(
@@ -105,6 +110,8 @@ def alertmanager(place: Place, webhook: tuple[str, queue.Queue[dict[str, Any]]])
     container = subprocess.run(
         [
             *("docker", "run", "--detach", "--rm", "--network=host", "--user=65534:65534"),
+            f"--label=com.docker.compose.project={PROJECT}",
+            "--label=com.docker.compose.service=alertmanager",
             f"--volume={placed.folder}:/etc/alertmanager:ro",
             f"--volume={placed.secrets}:/run/secrets:ro",
             image(),
@@ -168,3 +175,26 @@ def test_an_alert_arrives_and_what_it_explains_is_held_back(
             labels = alert["labels"]
             told.add((labels["alertname"], labels.get("instance", ""), labels.get("mountpoint", "")))
         assert told <= expected
+
+
+def test_what_only_alertmanager_refuses_is_told_and_can_be_undone(
+    alertmanager: str, place: Place, run_module: Callable[..., dict[str, Any]]
+) -> None:
+    signal = {
+        "services": ["alertmanager"],
+        "project": PROJECT,
+        "metrics": {"alertmanager": f"{alertmanager}/metrics"},
+        "timeout": 20,
+    }
+    # amtool does not look whether this file is there; Alertmanager reads it when it takes the configuration.
+    http = {"tls_config": {"ca_file": "/etc/alertmanager/missing.pem"}}
+    hook = {"name": "hook", "webhook_configs": [{"url": "https://127.0.0.1:1/", "http_config": http}]}
+    place("alertmanager", alertmanager_receivers=[hook])
+    said = run_module(service_signal.main, signal)
+    assert said["failed"]
+    assert "alertmanager refused it: alertmanager_config_last_reload_successful is 0" in said["msg"]
+
+    place("alertmanager", alertmanager_group_wait="2s")
+    assert not run_module(service_signal.main, signal)["failed"]
+    with urllib.request.urlopen(f"{alertmanager}/api/v2/status", timeout=5) as answer:
+        assert "group_wait: 2s\n" in json.load(answer)["config"]["original"]

@@ -22,6 +22,8 @@ from ansible_collections.llmops.monitoring.plugins.modules import service_folder
 
 PROJECT = f"llm-monitor-test-{uuid.uuid4().hex[:8]}"
 USER = "65534:65534"
+# promtool does not look whether this file is there; Prometheus reads it when it takes the configuration.
+MISSING_CA = "remote_write: [{url: 'https://127.0.0.1:1/', tls_config: {ca_file: /etc/prometheus/missing.pem}}]\n"
 
 
 def tool(name: str) -> Path:
@@ -66,13 +68,15 @@ class Prometheus:
         self.run_module = run_module
         self.container = ""
 
-    def folder(self, interval: str, rules: str = "groups: []\n", check_mode: bool = False) -> dict[str, Any]:
+    def folder(
+        self, interval: str, rules: str = "groups: []\n", more: str = "", check_mode: bool = False
+    ) -> dict[str, Any]:
         options = {
             "name": "prometheus",
             "dir": str(self.base),
             "files": {
                 "compose.yaml": "services: {}\n",
-                "prometheus.yml": f"global: {{scrape_interval: {interval}}}\nrule_files: [rules/*.yml]\n",
+                "prometheus.yml": f"global: {{scrape_interval: {interval}}}\nrule_files: [rules/*.yml]\n{more}",
                 "rules/a.yml": rules,
             },
             "secrets": {"token": "s3cr3t"},
@@ -102,23 +106,36 @@ class Prometheus:
         )
 
     def signal(self) -> dict[str, Any]:
-        return self.run_module(service_signal.main, {"services": ["prometheus"], "project": PROJECT})
+        options = {
+            "services": ["prometheus"],
+            "project": PROJECT,
+            "metrics": {"prometheus": f"http://{self.address()}/metrics"},
+            "timeout": 20,
+        }
+        return self.run_module(service_signal.main, options)
+
+    def address(self) -> str:
+        return docker("port", self.container, "9090/tcp").splitlines()[0]
 
     def snapshot(self, state: str) -> dict[str, Any]:
         options = {"services": ["prometheus"], "state": state, "dir": str(self.base)}
         return self.run_module(service_snapshot.main, options)
 
-    def runs_with(self, interval: str, within: float = 20.0) -> None:
-        """Wait until the running Prometheus has read a scrape interval."""
-        address = docker("port", self.container, "9090/tcp").splitlines()[0]
+    def config(self) -> str:
+        """Return the configuration of the running Prometheus."""
+        with urllib.request.urlopen(f"http://{self.address()}/api/v1/status/config", timeout=5) as answer:
+            config: str = json.load(answer)["data"]["yaml"]
+        return config
+
+    def wait_until_it_runs(self, within: float = 20.0) -> None:
         deadline = time.monotonic() + within
-        seen = ""
-        while f"scrape_interval: {interval}\n" not in seen:
-            assert time.monotonic() < deadline, (seen, docker("logs", "--tail", "20", self.container))
+        while True:
             try:
-                with urllib.request.urlopen(f"http://{address}/api/v1/status/config", timeout=5) as answer:
-                    seen = json.load(answer)["data"]["yaml"]
-            except (urllib.error.URLError, ConnectionError):
+                self.config()
+                return
+            except (urllib.error.URLError, ConnectionError) as error:
+                if time.monotonic() > deadline:
+                    pytest.fail(f"Prometheus does not answer: {error}")
                 time.sleep(0.2)
 
 
@@ -134,18 +151,39 @@ def test_a_change_reaches_the_running_service_by_reload_and_can_be_undone(promet
     first = prometheus.folder("30s")
     assert (first["checked"], first["action"]) == (True, "recreate")
     prometheus.start()
-    prometheus.runs_with("30s")
+    prometheus.wait_until_it_runs()
     prometheus.snapshot("saved")
 
     second = prometheus.folder("15s")
     assert (second["checked"], second["action"]) == (True, "reload")
     assert len(prometheus.signal()["containers"]) == 1
-    prometheus.runs_with("15s")
+    assert "scrape_interval: 15s\n" in prometheus.config()
 
     assert prometheus.snapshot("restored")["services"] == ["prometheus"]
-    prometheus.signal()
-    prometheus.runs_with("30s")
+    assert not prometheus.signal()["failed"]
+    assert "scrape_interval: 30s\n" in prometheus.config()
     assert not prometheus.folder("30s")["changed"]
+
+
+def test_what_only_prometheus_refuses_is_told_and_can_be_undone(prometheus: Prometheus) -> None:
+    prometheus.folder("30s")
+    prometheus.start()
+    prometheus.wait_until_it_runs()
+    prometheus.snapshot("saved")
+
+    refused = prometheus.folder("15s", more=MISSING_CA)
+    assert (refused["checked"], refused["action"]) == (True, "reload")
+    began = time.monotonic()
+    said = prometheus.signal()
+    assert said["failed"]
+    assert "prometheus refused it: prometheus_config_last_reload_successful is 0" in said["msg"]
+    assert time.monotonic() - began < 10
+    # It holds a part of what it refused, which is why it must read again what worked.
+    assert "scrape_interval: 15s\n" in prometheus.config()
+
+    prometheus.snapshot("restored")
+    assert not prometheus.signal()["failed"]
+    assert "scrape_interval: 30s\n" in prometheus.config()
 
 
 def test_a_rule_that_promtool_rejects_replaces_nothing(prometheus: Prometheus) -> None:
