@@ -7,6 +7,11 @@ from ansible_collections.llmops.monitoring.molecule.shared.rollout import ALERTM
 BROKEN_RULES = {"broken.yml": {"groups": [{"name": "broken", "rules": [{"alert": "Broken", "expr": "sum(up"}]}]}}
 
 
+# Both checkers accept it, since they don't look whether a certificate authority's file is there. Prometheus and
+# Alertmanager open it when they take their configuration, and refuse that.
+NO_CA = {"tls_config": {"ca_file": "/run/secrets/missing.pem"}}
+
+
 def group_wait(box: Box) -> str:
     """Return what the running Alertmanager waits."""
     config: str = box.fetch(f"{ALERTMANAGER}/api/v2/status").json()["config"]["original"]
@@ -60,6 +65,44 @@ def test_service_that_does_not_get_ready_is_rolled_back(box: Box, roll_out: Roll
     assert container["State"]["Health"]["Status"] == "healthy"
     assert group_wait(box) == "32s"
     assert box.value("min_over_time(timestamp(up{job='prometheus'})[1h:5s])") == held
+
+
+def test_configuration_that_only_the_services_refuse_is_rolled_back(box: Box, roll_out: Rollout) -> None:
+    before = box.started()
+    config = box.fetch(f"{PROMETHEUS}/api/v1/status/config").body
+    files = box.run("find /opt/llm-monitor/prometheus /opt/llm-monitor/alertmanager -type f -exec sha256sum {} +")
+    said = roll_out.fails(
+        "site.yml",
+        prometheus_remote_write=[{"url": "https://127.0.0.1:1/", **NO_CA}],
+        prometheus_scrape_interval="7s",
+        alertmanager_receivers=[
+            {"name": "hook", "webhook_configs": [{"url": "https://127.0.0.1:1/", "http_config": NO_CA}]}
+        ],
+        alertmanager_group_wait="34s",
+    )
+    assert "prometheus refused it: prometheus_config_last_reload_successful is 0" in said
+    assert "alertmanager refused it: alertmanager_config_last_reload_successful is 0" in said
+    assert "Taken back: alertmanager, prometheus" in said
+    assert "missing.pem: no such file" in said  # the services' own words
+    # Each had taken a part of it, and has read again what worked.
+    for service, address in {"prometheus": PROMETHEUS, "alertmanager": ALERTMANAGER}.items():
+        assert f"\n{service}_config_last_reload_successful 1\n" in box.fetch(f"{address}/metrics").body
+    assert box.fetch(f"{PROMETHEUS}/api/v1/status/config").body == config
+    assert group_wait(box) == "32s"
+    assert (
+        box.run("find /opt/llm-monitor/prometheus /opt/llm-monitor/alertmanager -type f -exec sha256sum {} +") == files
+    )
+    assert box.started() == before
+
+
+def test_verification_names_a_configuration_that_was_refused(box: Box, roll_out: Rollout) -> None:
+    broken = "sed -i 's/^route:/rout:/' /opt/llm-monitor/alertmanager/alertmanager.yml"
+    kept = "/opt/llm-monitor/.last-good/alertmanager/alertmanager.yml"
+    box.run(f"{broken} && docker kill --signal HUP llm-monitor-alertmanager-1")
+    said = roll_out.fails("verify.yml")
+    box.run(f"cat {kept} > /opt/llm-monitor/alertmanager/alertmanager.yml")
+    box.run("docker kill --signal HUP llm-monitor-alertmanager-1")
+    assert "Alertmanager does not say that it took its configuration, http://127.0.0.1:23003/metrics" in said
 
 
 def test_verification_names_all_that_is_not_well(box: Box, roll_out: Rollout) -> None:
