@@ -1,5 +1,7 @@
 """Signals to the running containers of services, by a played engine and services that tell of their reloads."""
 
+from __future__ import annotations
+
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
