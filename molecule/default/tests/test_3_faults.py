@@ -110,7 +110,7 @@ def test_verification_names_all_that_is_not_well(box: Box, roll_out: Rollout) ->
     box.run(f"docker stop {services}")
     said = roll_out.fails("verify.yml", llm_monitor_ready_timeout=10)
     box.run(f"docker start {services}")
-    assert "the node exporter is not ready, http://127.0.0.1:9100/ready" in said
+    assert "The node exporter is not ready, http://127.0.0.1:9100/ready" in said
     assert "Alertmanager is not ready, http://127.0.0.1:23003/-/ready" in said
     assert "Connection refused" in said
 

@@ -134,8 +134,9 @@ def test_distro_names_each_component_without_a_package() -> None:
 
 PARAMETERS: list[tuple[Any, str]] = [
     ({"A": "off"}, "must be a mapping of parameters"),
-    ({"A": {"threshold": "0.9"}}, "A.threshold is '0.9': must be a number, such as 0.9"),
-    ({"A": {"threshold": True}}, "must be a number"),
+    ({"A": {"threshold": "0.9"}}, "A.threshold is '0.9': must be a share from 0 to 1, such as 0.9"),
+    ({"A": {"threshold": True}}, "must be a share from 0 to 1"),
+    ({"A": {"threshold": 1.5}}, "A.threshold is 1.5: must be a share from 0 to 1"),
     ({"A": {"severity": 3}}, "A.severity is 3: must be text"),
     ({"A": {"enabled": "no"}}, "A.enabled is 'no': must be true or false"),
     ({"A": {"for": "long"}}, "A.for is 'long': must be a duration, such as 5m"),
