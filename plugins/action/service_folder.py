@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -117,8 +118,10 @@ def _encoded(contents: dict[str, Any]) -> dict[str, bytes]:
 
 
 def _origins(name: str, sources: dict[str, str], said: list[str]) -> str:
-    """Return which template each file comes from that a checker named."""
+    """Return which template each file comes from that a checker complained of, not just looked at."""
     words = "\n".join(said)
     return "".join(
-        f"\n{name}/{path} is made from {source}" for path, source in sources.items() if f"{name}/{path}" in words
+        f"\n{name}/{path} is made from {source}"
+        for path, source in sources.items()
+        if re.search(rf"{re.escape(f'{name}/{path}')}['\"]?\s*(?::|FAILED)", words)
     )

@@ -175,11 +175,11 @@ class DockerClient:
         return int(answer["StatusCode"])
 
     def container_output(self, container: str) -> str:
-        """Return the last 2,000 lines that a container wrote, stdout and stderr in the order of writing."""
+        """Return the last 2,000 lines that a container wrote; a terminal's ends of lines are made plain ones."""
         query = urlencode({"stdout": "1", "stderr": "1", "tail": str(_LOG_TAIL_LINES)})
         path = self._versioned(f"/containers/{_part(container)}/logs?{query}")
         _status, _headers, body = self._exchange("GET", path, f"give the output of {container}")
-        return b"".join(_frames(body)).decode("utf-8", errors="replace")
+        return b"".join(_frames(body)).decode("utf-8", errors="replace").replace("\r\n", "\n")
 
     def kill_container(self, container: str, signal: str = "SIGKILL") -> None:
         """Send a signal to the main process of a running container, such as SIGHUP for a reload."""
@@ -220,6 +220,8 @@ class DockerClient:
         config: dict[str, Any] = {
             "Image": image,
             "Cmd": list(command),
+            # Both outputs are one stream then, in the order of writing: two pipes are read in any order.
+            "Tty": True,
             "NetworkDisabled": network_disabled,
             "Healthcheck": {"Test": ["NONE"]},
             "HostConfig": {

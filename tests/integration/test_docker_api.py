@@ -88,7 +88,7 @@ def test_an_image_is_inspected(client: DockerClient, image: str) -> None:
 def test_exit_code_and_output_come_back(client: DockerClient, image: str) -> None:
     code, output = shell(client, image, "echo one; echo two >&2; echo drei ü; exit 3")
     assert code == 3
-    assert sorted(output.splitlines()) == ["drei ü", "one", "two"]
+    assert output == "one\ntwo\ndrei ü\n"
 
 
 def test_a_one_shot_container_has_the_least_privilege(client: DockerClient, image: str) -> None:
@@ -141,6 +141,12 @@ def test_an_image_that_is_not_there_is_not_pulled(client: DockerClient) -> None:
 def test_a_program_that_the_image_does_not_have_is_told(client: DockerClient, image: str) -> None:
     with pytest.raises(ApiError, match="promtool"):
         client.run(image, ["check"], entrypoint=["/bin/promtool"])
+
+
+def test_both_outputs_come_in_the_order_of_writing(client: DockerClient, image: str) -> None:
+    script = "for number in 1 2 3 4 5 6 7 8 9; do echo out $number; echo err $number >&2; done"
+    expected = "".join(f"out {number}\nerr {number}\n" for number in range(1, 10))
+    assert shell(client, image, script) == (0, expected)
 
 
 def test_a_signal_reaches_a_running_container(client: DockerClient, image: str) -> None:

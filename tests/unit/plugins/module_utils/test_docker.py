@@ -85,7 +85,7 @@ def test_starting_what_runs_already_is_no_error(engine: Any, answer: Any, client
     ("body", "text"),
     [
         (b"", ""),
-        (b"plain, from a terminal\r\n", "plain, from a terminal\r\n"),
+        (b"plain, from a terminal\r\n", "plain, from a terminal\n"),
         (b"\x01\0\0\0\0\0\0\x04out\n\x02\0\0\0\0\0\0\x04err\n", "out\nerr\n"),
         (b"\x01\0\0\0\0\0\0\x02\xc3\xbc\x01\0\0\0\0\0\0\x01\xff", "ü�"),
         (b"\x01\0\0\0\0\0\0\x09cut", "cut"),
