@@ -1,0 +1,1 @@
+"""The GPUs, as the driver sees them through NVML."""
