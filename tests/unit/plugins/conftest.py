@@ -1,13 +1,18 @@
-"""Plays a Docker engine at the socket that the modules ask."""
+"""Plays a Docker engine at the socket that the modules ask, and an nvidia-smi that prints what was recorded."""
 
 import json
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
 import pytest
+from ansible_collections.llmops.monitoring.plugins.module_utils import _gpu_source
 
+RECORDED = Path(__file__).parent / "fixtures" / "nvidia_smi"
+GPU = re.compile(r"\t<gpu id=.*?\n\t</gpu>\n", re.DOTALL)
 Checker = Callable[[Mapping[str, Any]], tuple[int, str]]
 
 
@@ -82,3 +87,64 @@ def fake_engine(engine: Any, answer: Any, monkeypatch: pytest.MonkeyPatch) -> Fa
     fake = FakeEngine(engine.socket_path)
     monkeypatch.setattr(engine, "answer", lambda request: answer(*fake.answer(request)))
     return fake
+
+
+def recorded(name: str, without: Sequence[int] = ()) -> str:
+    """Return what an nvidia-smi printed, without the GPUs at some places of a report."""
+    text = (RECORDED / name).read_text(encoding="utf-8")
+    for gpu in [found[0] for place, found in enumerate(GPU.finditer(text)) if place in without]:
+        text = text.replace(gpu, "")
+    return text
+
+
+@pytest.fixture
+def smi_text() -> Callable[..., str]:
+    """Return the function that gives what an nvidia-smi printed once."""
+    return recorded
+
+
+@dataclass
+class NvidiaSmi:
+    """A real program that prints what it was given for each of its commands, and notes how it was called."""
+
+    folder: Path
+    pci_devices: Path
+
+    @property
+    def path(self) -> str:
+        return str(self.folder / "nvidia-smi")
+
+    def says(self, command: str, out: str = "", *, err: str = "", code: int = 0, first: str = "") -> None:
+        """Let a command such as `-q -x` print this; `first` is shell that runs before."""
+        place = self.folder / command.replace(" ", "")
+        place.with_suffix(".out").write_text(out, encoding="utf-8")
+        place.with_suffix(".err").write_text(err, encoding="utf-8")
+        place.with_suffix(".sh").write_text(
+            f"{first}\ncat '{place}.out'\ncat '{place}.err' >&2\nexit {code}\n", encoding="utf-8"
+        )
+
+    def calls(self) -> list[str]:
+        return (self.folder / "calls").read_text().splitlines()
+
+    def has_pci_gpus(self, count: int, kind: str = "0x030200", vendor: str = "0x10de") -> None:
+        """Put GPUs, or devices of another kind, onto the PCI bus."""
+        there = sum(1 for _ in self.pci_devices.iterdir())
+        for number in range(there, there + count):
+            device = self.pci_devices / f"0000:{number:02x}:00.0"
+            device.mkdir()
+            (device / "vendor").write_text(f"{vendor}\n")
+            (device / "class").write_text(f"{kind}\n")
+
+
+@pytest.fixture
+def nvidia_smi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> NvidiaSmi:
+    """Return an nvidia-smi in a folder that is not on the path, on a host with an empty PCI bus and no NVML."""
+    played = NvidiaSmi(tmp_path / "driver", tmp_path / "pci")
+    for folder in (played.folder, played.pci_devices):
+        folder.mkdir()
+    program = Path(played.path)
+    program.write_text(f'#!/bin/sh\necho "$*" >>{played.folder}/calls\n. "{played.folder}/$(echo $* | tr -d " ").sh"\n')
+    program.chmod(0o755)
+    monkeypatch.setattr(_gpu_source, "PCI_DEVICES", played.pci_devices)
+    monkeypatch.setattr(_gpu_source, "KERNEL_DRIVER", tmp_path / "version")
+    return played
