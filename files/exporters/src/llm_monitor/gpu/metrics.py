@@ -74,7 +74,7 @@ MEMORY_RESERVED = _gpu(
 ENERGY = _gpu(
     "llm_monitor_gpu_energy_joules_total",
     COUNTER,
-    "Energy used (nvmlDeviceGetTotalEnergyConsumption, or FI 191).",
+    "Energy used (nvmlDeviceGetTotalEnergyConsumption).",
     unit="joules",
 )
 POWER = _gpu(
@@ -321,8 +321,7 @@ PERSISTENCE_MODE = _gpu(
 COMPUTE_MODE = _gpu(
     "llm_monitor_gpu_compute_mode",
     GAUGE,
-    "Who may compute: 0 anybody, 1 one thread, 2 nobody, 3 one process "
-    "(nvmlDeviceGetComputeMode).",
+    "Who may compute: 0 anybody, 1 one thread, 2 nobody, 3 one process (nvmlDeviceGetComputeMode).",
 )
 
 PROCESSES = _gpu(
@@ -340,7 +339,7 @@ CONTAINER_MEMORY = _gpu(
 CONTAINER_UTILIZATION = _gpu(
     "llm_monitor_gpu_container_utilization_ratio",
     GAUGE,
-    "Share of time in which a container's kernels ran, average since the last collection "
+    "Share of time in which a container's kernels ran, in the driver's newest samples "
     "(nvmlDeviceGetProcessUtilization).",
     "container",
     unit="ratio",
