@@ -161,12 +161,11 @@ nvmlReturn_t enter(enum call call)
     return result == NVML_SUCCESS ? result : leave(result);
 }
 
-nvmlReturn_t enter_again(void)
+nvmlReturn_t look_again(void)
 {
     pthread_mutex_lock(&lock);
     state_refresh();
-    nvmlReturn_t result = session();
-    return result == NVML_SUCCESS ? result : leave(result);
+    return session();
 }
 
 static nvmlReturn_t find_device(const struct handle *handle, struct device *device)
@@ -221,8 +220,10 @@ nvmlReturn_t session_close(void)
 {
     lock_after_waiting(CALL_nvmlShutdown, NULL);
     nvmlReturn_t result = references == 0 ? NVML_ERROR_UNINITIALIZED : state->knob[CALL_nvmlShutdown].error;
-    if (result == NVML_SUCCESS)
-        references--;
+    if (result == NVML_SUCCESS && --references == 0) {
+        events_forget();
+        gpm_forget();
+    }
     return leave(result);
 }
 

@@ -58,12 +58,16 @@ nvmlReturn_t enter_gpu(enum call call, nvmlDevice_t handle, struct gpu **gpu);
 nvmlReturn_t enter_device(enum call call, nvmlDevice_t handle, struct device *device);
 nvmlReturn_t leave(nvmlReturn_t result);
 
-/* What stands between a call that waits by itself and its next look at the state. */
-nvmlReturn_t enter_again(void);
+/* For a call that waits by itself: after `leave`, take the lock again whatever the answer. */
+nvmlReturn_t look_again(void);
 
 void tally(enum call call);
 nvmlReturn_t session_open(void);
 nvmlReturn_t session_close(void);
+
+/* What ends with the session. */
+void events_forget(void);
+void gpm_forget(void);
 
 nvmlDevice_t gpu_handle(const struct gpu *gpu);
 nvmlDevice_t mig_handle(const struct gpu *gpu, const struct mig *mig);

@@ -149,7 +149,8 @@ static bool parse_process(struct gpu *gpu, const char *key, const char *value)
 
 static bool may_be_automatic(int number)
 {
-    return number == N_energy || number == N_power_average || number == N_power_instant || number == N_temperature_margin;
+    return number == N_energy || number == N_power_average || number == N_power_instant ||
+           number == N_temperature_margin;
 }
 
 bool parse_gpu(struct gpu *gpu, const char *key, const char *value)

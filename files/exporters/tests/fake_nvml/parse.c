@@ -107,6 +107,17 @@ static bool apply_gpus(struct state *state, const char *key, const char *value)
     return true;
 }
 
+/* `13.1` is 13010 to NVML. */
+static bool parse_cuda(const char *value, unsigned int *cuda)
+{
+    unsigned int major, minor;
+    char rest;
+    if (sscanf(value, "%u.%u%c", &major, &minor, &rest) != 2)
+        return false;
+    *cuda = major * 1000 + minor * 10;
+    return true;
+}
+
 static bool apply(struct state *state, const char *key, const char *value)
 {
     const char *rest = after(key, "gpu.");
@@ -119,7 +130,7 @@ static bool apply(struct state *state, const char *key, const char *value)
     if (strcmp(key, "nvml") == 0)
         return parse_text(value, state->nvml, TEXT_SIZE);
     if (strcmp(key, "cuda") == 0)
-        return parse_number(value, 1000, &state->cuda);
+        return parse_cuda(value, &state->cuda);
     if (strcmp(key, "delay_us") == 0)
         return parse_plain(value, &state->delay);
     if (strcmp(key, "generation") == 0)
@@ -179,7 +190,7 @@ struct state *parse(char *text)
         abort();
     parsed->count = gpus;
     parsed->generation = 1;
-    parsed->cuda.base = 13010;
+    parsed->cuda = 13010;
     strcpy(parsed->driver, "590.48.01");
     strcpy(parsed->nvml, "13.590.48.01");
     for (unsigned int i = 0; i < gpus; i++) {

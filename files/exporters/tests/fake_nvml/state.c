@@ -64,7 +64,7 @@ static char *read_file(void)
 static void carry(struct number *next, const struct number *before, size_t count, double elapsed)
 {
     for (size_t i = 0; i < count; i++)
-        if (next[i].rate > 0 && before[i].rate > 0 && next[i].base == before[i].base)
+        if (next[i].growing && before[i].growing && next[i].base == before[i].base)
             next[i].grown = before[i].grown + before[i].rate * elapsed;
 }
 
@@ -110,7 +110,7 @@ void state_refresh(void)
 nvmlReturn_t number_read(const struct number *number, double *value)
 {
     *value = number->base;
-    if (number->rate > 0)
+    if (number->growing)
         *value += number->grown + number->rate * state->elapsed;
     return number->error;
 }

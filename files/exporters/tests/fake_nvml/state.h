@@ -14,7 +14,7 @@ enum { MAX_GPUS = 16, MAX_LINKS = 36, MAX_MIGS = 7, MAX_GPM = 100, TEXT_SIZE = 2
 struct number {
     double base, rate, grown;
     nvmlReturn_t error;
-    bool automatic;
+    bool growing, automatic;
 };
 
 /* Keys of a GPU, and what NVML's unit of each is in the file's unit. */
@@ -109,11 +109,10 @@ struct gpu {
 };
 
 struct state {
-    unsigned int count, generation;
+    unsigned int count, generation, cuda;
     double delay;
     nvmlReturn_t init_error;
     char driver[TEXT_SIZE], nvml[TEXT_SIZE];
-    struct number cuda;
     struct knob knob[CALL_COUNT];
     double loaded, elapsed;
     struct gpu gpu[];

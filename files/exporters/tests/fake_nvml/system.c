@@ -41,13 +41,11 @@ nvmlReturn_t nvmlSystemGetNVMLVersion(char *version, unsigned int size)
 
 static nvmlReturn_t cuda_version(enum call call, int *version)
 {
-    unsigned int value;
     nvmlReturn_t result = enter(call);
     if (result != NVML_SUCCESS)
         return result;
-    result = number_u32(&state->cuda, &value);
-    *version = (int)value;
-    return leave(result);
+    *version = (int)state->cuda;
+    return leave(NVML_SUCCESS);
 }
 
 nvmlReturn_t nvmlSystemGetCudaDriverVersion(int *version)

@@ -79,9 +79,9 @@ bool parse_number(const char *text, double scale, struct number *number)
         else if (*text != '\0')
             return false;
     }
-    if (strcmp(text, "auto") == 0)
-        parsed.automatic = true;
-    else if (*text != '\0' && !(parse_amount(&text, &parsed.rate) && parsed.rate >= 0 && strcmp(text, "/s") == 0))
+    parsed.growing = *text != '\0';
+    parsed.automatic = strcmp(text, "auto") == 0;
+    if (parsed.growing && !parsed.automatic && !(parse_amount(&text, &parsed.rate) && parsed.rate >= 0 && strcmp(text, "/s") == 0))
         return false;
     parsed.base *= scale;
     parsed.rate *= scale;
