@@ -26,8 +26,15 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "slow: takes longer than ten seconds")
 
 
+@pytest.fixture(scope="session")
+def bytecode(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Return what lets the processes of a test run share compiled modules, as in the image."""
+    folder = tmp_path_factory.mktemp("bytecode")
+    return {"PYTHONPYCACHEPREFIX": str(folder), "PYTHONDONTWRITEBYTECODE": ""}
+
+
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
+def start(tmp_path: Path, bytecode: dict[str, str]) -> Iterator[Start]:
     """Start a program that serves, wait until it is ready, and end it after the test."""
     running: list[Running] = []
 
@@ -41,7 +48,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         with output.open("w") as sink:
             process = subprocess.Popen(
                 command,
-                env={**plain_environment(), **(environment or {})},
+                env={**plain_environment(), **bytecode, **(environment or {})},
                 stdout=sink,
                 stderr=subprocess.STDOUT,
                 cwd=TESTS,

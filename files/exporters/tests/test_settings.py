@@ -103,7 +103,7 @@ def test_a_bad_value_names_setting_value_and_what_is_expected(
         ("NODE__PRT", "did you mean port?"),
         ("MIN_INTERVALL", "did you mean min_interval?"),
         ("NOD__PORT", "did you mean node?"),
-        ("SOMETHING", "expected one of auth, listen_address"),
+        ("SOMETHING", "expected one of auth, gpu, listen_address"),
         ("AUTH__TOKN", "did you mean token?"),
     ],
 )

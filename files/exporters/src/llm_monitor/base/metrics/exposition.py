@@ -25,11 +25,13 @@ Series = dict[str, Value]
 def label_pairs(family: Family, values: tuple[str, ...]) -> str:
     """Return `name="value",…` for a series, escaped, always valid UTF-8.
 
-    Lone surrogates, which the operating system's names may hold, become their backslash escapes.
+    A label with an empty value is left out: to Prometheus that is the same. Lone surrogates, which
+    the operating system's names may hold, become their backslash escapes.
     """
     pairs = (
         f'{name}="{value.translate(_LABEL_ESCAPES)}"'
         for name, value in zip(family.labels, values, strict=True)
+        if value
     )
     return ",".join(pairs).encode("utf-8", "backslashreplace").decode()
 
