@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from exporter_testing.nvml import FakeNvml
 from exporter_testing.process import TESTS, plain_environment
 
 THREADS = 16
+Later = Future[Any]
 PATIENCE = 20.0
 
 
@@ -49,11 +51,11 @@ class Session:
             cwd=TESTS,
             text=True,
         )
-        self._waiting: dict[int, Future[Any]] = {}
+        self._waiting: dict[int, Later] = {}
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
 
-    def later(self, function: str, *arguments: object) -> "Future[Any]":
+    def later(self, function: str, *arguments: object) -> Later:
         """Call a function without waiting for its answer."""
         number = len(self._waiting)
         self._waiting[number] = future = Future()
@@ -80,7 +82,7 @@ class Session:
 
     def complaints(self) -> str:
         """Return what the process has written to standard error."""
-        return os.pread(self._errors.fileno(), 1 << 20, 0).decode()
+        return os.pread(self._errors.fileno(), 1 << 20, 0).decode(errors="backslashreplace")
 
     def close(self) -> None:
         """End the process."""
@@ -168,6 +170,31 @@ class Answering:
         if isinstance(value, bytes):
             return value.decode()
         return value.value if isinstance(value, ctypes.c_uint) else value
+
+    def took(self, times: int, function: str, *arguments: Any) -> float:
+        """Return how many seconds so many calls took."""
+        values = [self.handles[a["ref"]] if isinstance(a, dict) else a for a in arguments]
+        began = time.perf_counter()
+        for _ in range(times):
+            getattr(self.pynvml, function)(*values)
+        return time.perf_counter() - began
+
+    def look_around(self, times: int) -> list[str]:
+        """Ask every GPU for much, again and again; return the names of the errors."""
+        errors = set()
+        events = self.pynvml.nvmlEventSetCreate()
+        for turn in range(times):
+            try:
+                gpu = self.pynvml.nvmlDeviceGetHandleByIndex(turn % 8)
+                self.pynvml.nvmlDeviceGetTemperature(gpu, 0)
+                self.pynvml.nvmlDeviceGetFieldValues(gpu, [82, 185, (138, 3)])
+                self.pynvml.nvmlDeviceGetComputeRunningProcesses(gpu)
+                self.pynvml.nvmlDeviceRegisterEvents(gpu, 8, events)
+                self.pynvml.nvmlEventSetWait(events, 1)
+            except self.pynvml.NVMLError as error:
+                errors.add(type(error).__name__.removeprefix("NVMLError_"))
+        self.pynvml.nvmlEventSetFree(events)
+        return sorted(errors - {"Timeout"})
 
     def fabric(self, gpu: object, version: int) -> object:
         """Return what nvmlDeviceGetGpuFabricInfoV fills in."""

@@ -74,10 +74,10 @@ bool parse_number(const char *text, double scale, struct number *number)
     if (strcmp(text, "auto") != 0) {
         if (!parse_amount(&text, &parsed.base))
             return false;
-        if (*text == '+' && text[1] == ' ')
-            text += 2;
-        else if (*text != '\0')
+        if (*text != '\0' && *text++ != '+')
             return false;
+        while (*text == ' ')
+            text++;
     }
     parsed.growing = *text != '\0';
     parsed.automatic = strcmp(text, "auto") == 0;

@@ -1,28 +1,13 @@
 """The fake library through the real binding: does it answer as GPUs do, and as it is told to?"""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from exporter_testing.nvml import FakeNvml
-from exporter_testing.nvml_session import NvmlError, Session, session
+from exporter_testing.nvml_session import NvmlError, Session
 from exporter_testing.process import wait_for
 
 MIB = 1 << 20
 ALL_LINKS = 0xFFFFFFFF
-XID = 8
-
-
-@pytest.fixture
-def fake(tmp_path: Path) -> FakeNvml:
-    return FakeNvml(tmp_path)
-
-
-@pytest.fixture
-def nvml(fake: FakeNvml) -> Iterator[Session]:
-    with session(fake) as one:
-        yield one
 
 
 def test_a_busy_h200(nvml: Session) -> None:

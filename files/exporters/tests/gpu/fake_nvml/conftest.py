@@ -1,0 +1,14 @@
+"""The binding over fake GPUs."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from exporter_testing.nvml import FakeNvml
+from exporter_testing.nvml_session import Session, session
+
+
+@pytest.fixture
+def nvml(fake: FakeNvml) -> Iterator[Session]:
+    with session(fake) as one:
+        yield one
