@@ -81,8 +81,10 @@ bool parse_number(const char *text, double scale, struct number *number)
     }
     parsed.growing = *text != '\0';
     parsed.automatic = strcmp(text, "auto") == 0;
-    if (parsed.growing && !parsed.automatic && !(parse_amount(&text, &parsed.rate) && parsed.rate >= 0 && strcmp(text, "/s") == 0))
-        return false;
+    if (parsed.growing && !parsed.automatic) {
+        if (!parse_amount(&text, &parsed.rate) || parsed.rate < 0 || strcmp(text, "/s") != 0)
+            return false;
+    }
     parsed.base *= scale;
     parsed.rate *= scale;
     *number = parsed;

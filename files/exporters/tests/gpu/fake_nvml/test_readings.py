@@ -1,8 +1,10 @@
 """The fake library through the real binding: does it answer as GPUs do, and as it is told to?"""
 
+import re
+
 import pytest
 
-from exporter_testing.nvml import FakeNvml
+from exporter_testing.nvml import SOURCES, FakeNvml
 from exporter_testing.nvml_session import NvmlError, Session
 from exporter_testing.process import wait_for
 
@@ -311,3 +313,25 @@ def test_names_that_nobody_expects(
     except NvmlError as error:
         found = str(error)
     assert found == expected
+
+
+def expanded(text: str) -> set[str]:
+    """Return what `a_{b,c}` stands for."""
+    braces = re.search(r"\{([^}]*)\}", text)
+    if braces is None:
+        return {text}
+    choices = [text.replace(braces[0], choice, 1) for choice in braces[1].split(",")]
+    return set().union(*map(expanded, choices))
+
+
+def test_every_key_is_documented() -> None:
+    readme = (SOURCES / "README.md").read_text().partition("## The state file")[2]
+    spans = re.findall(r"`([^`]+)`", readme)
+    documented = set().union(*(expanded(span.removeprefix("mig.K")) for span in spans))
+    header = (SOURCES / "state.h").read_text()
+    tables = dict(re.findall(r"#define ((?:GPU|LINK|MIG)_\w+)\(X\)((?:.*\\\n)*.*)", header))
+    assert len(tables) == 5
+    prefixes = {"GPU": "", "LINK": "link.L.", "MIG": "."}
+    for table, text in tables.items():
+        prefix = prefixes[table.partition("_")[0]]
+        assert {prefix + key for key in re.findall(r"X\((\w+)", text)} - documented == set()
