@@ -25,7 +25,7 @@ SHARED_VARS = ROOT / "roles" / "llm_monitor" / "vars" / "main.yml"
 CATALOGUE = ROLE / "vars" / "alerts.yml"
 TEMPLATES = ROOT / "templates" / "prometheus" / "rules"
 
-SECTIONS = {"system": "The host", "stack": "The monitoring itself"}
+SECTIONS = {"gpu": "The GPUs", "system": "The host", "stack": "The monitoring itself"}
 SHARED = {
     "for": "how long the condition must hold before the alert fires",
     "keep_firing_for": "how long it goes on after the condition ended, so that a value at the limit does not flap",
@@ -49,8 +49,9 @@ prometheus_alerts:
   ClockSkew: {enabled: false}
 ```
 
-Ratios go from 0 to 1; other numbers are seconds or bytes. Durations are written as in Prometheus (`90s`, `15m`, `1h`).
-Rates are taken over 5 minutes, which wants `prometheus_scrape_interval` to be 75s at most.
+Ratios go from 0 to 1; other numbers are counts, seconds, bytes or degrees Celsius. Durations are written as in
+Prometheus (`90s`, `15m`, `1h`). Rates are taken over 5 minutes, which wants `prometheus_scrape_interval` to be 75s at
+most.
 
 What these parameters mean is the same for every alert:
 
