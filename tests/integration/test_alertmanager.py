@@ -151,30 +151,57 @@ def fire(alertmanager: str, *alerts: dict[str, str]) -> None:
     urllib.request.urlopen(request, timeout=5).close()
 
 
-def test_an_alert_arrives_and_what_it_explains_is_held_back(
-    alertmanager: str, webhook: tuple[str, queue.Queue[dict[str, Any]]]
-) -> None:
-    fire(
-        alertmanager,
-        {"alertname": "HostDown", "severity": "critical", "job": "node", "instance": "gpu-01"},
-        {"alertname": "TargetDown", "severity": "warning", "job": "node", "instance": "gpu-01"},
-        {"alertname": "DiskLow", "severity": "critical", "instance": "gpu-02", "mountpoint": "/"},
-        {"alertname": "DiskFillsIn24h", "severity": "warning", "instance": "gpu-02", "mountpoint": "/"},
-        {"alertname": "DiskFillsIn24h", "severity": "warning", "instance": "gpu-02", "mountpoint": "/data"},
+def alert(name: str, instance: str, severity: str = "warning", **labels: str) -> dict[str, str]:
+    return {"alertname": name, "severity": severity, "instance": instance, **labels}
+
+
+# Alerts that arrive, and alerts that they hold back.
+HOST = (
+    [
+        alert("HostDown", "gpu-01", "critical", job="node"),
+        alert("DiskLow", "gpu-02", "critical", mountpoint="/"),
+        alert("DiskFillsIn24h", "gpu-02", mountpoint="/data"),
         {"alertname": "Watchdog", "severity": "none"},
-    )
-    told: set[tuple[str, str, str]] = set()
-    expected = {
-        ("HostDown", "gpu-01", ""),
-        ("DiskLow", "gpu-02", "/"),
-        ("DiskFillsIn24h", "gpu-02", "/data"),
-        ("Watchdog", "", ""),
-    }
-    while told != expected:
-        for alert in webhook[1].get(timeout=20)["alerts"]:
-            labels = alert["labels"]
-            told.add((labels["alertname"], labels.get("instance", ""), labels.get("mountpoint", "")))
-        assert told <= expected
+    ],
+    [
+        alert("TargetDown", "gpu-01", job="node"),
+        alert("DiskFillsIn24h", "gpu-02", mountpoint="/"),
+    ],
+)
+GPU = (
+    [
+        alert("GpuExporterDown", "gpu-01", "critical", job="gpu"),
+        alert("TargetDown", "gpu-01", job="node"),
+        alert("GpuXidHardware", "gpu-02", "critical", gpu_uuid="GPU-3", xid="79"),
+        alert("GpuXidApplication", "gpu-02", gpu_uuid="GPU-4", xid="31"),
+        alert("GpuTemperatureCritical", "gpu-02", "critical", gpu_uuid="GPU-5", sensor="die"),
+        alert("GpuThrottling", "gpu-02", gpu_uuid="GPU-5", reason="hw_power_brake"),
+        alert("GpuRowRemapFailure", "gpu-02", "critical", gpu_uuid="GPU-6"),
+        alert("GpuRowRemapPending", "gpu-02", gpu_uuid="GPU-7"),
+    ],
+    [
+        alert("TargetDown", "gpu-01", job="gpu"),
+        alert("CollectorFailing", "gpu-01", job="gpu", collector="xid", exporter="gpu"),
+        alert("GpuXidApplication", "gpu-02", gpu_uuid="GPU-3", xid="45"),
+        alert("GpuTemperatureHigh", "gpu-02", gpu_uuid="GPU-5", sensor="die"),
+        alert("GpuThrottling", "gpu-02", gpu_uuid="GPU-5", reason="hw_thermal"),
+        alert("GpuRowRemapPending", "gpu-02", gpu_uuid="GPU-6"),
+    ],
+)
+
+
+@pytest.mark.parametrize(("arriving", "explained"), [pytest.param(*HOST, id="host"), pytest.param(*GPU, id="gpu")])
+def test_alerts_arrive_and_what_they_explain_is_held_back(
+    alertmanager: str,
+    webhook: tuple[str, queue.Queue[dict[str, Any]]],
+    arriving: list[dict[str, str]],
+    explained: list[dict[str, str]],
+) -> None:
+    fire(alertmanager, *arriving, *explained)
+    told: list[dict[str, str]] = []
+    while len(told) < len(arriving):
+        told += [labels for each in webhook[1].get(timeout=20)["alerts"] if (labels := each["labels"]) not in told]
+        assert all(labels in arriving for labels in told), told
 
 
 def test_what_only_alertmanager_refuses_is_told_and_can_be_undone(
