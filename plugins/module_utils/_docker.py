@@ -27,6 +27,7 @@ from urllib.parse import quote, urlencode
 DEFAULT_SOCKET = "/var/run/docker.sock"
 DEFAULT_TIMEOUT = 30.0
 RUN_NAME_PREFIX = "llm-monitor-run-"
+RUN_LABELS = {"llm-monitor.run": "one-shot"}
 _LOG_TAIL_LINES = 2000
 # What a one-shot container may take of a host that has other work to do.
 _RUN_MEMORY_BYTES = 512 * 1024**2
@@ -174,9 +175,9 @@ class DockerClient:
         answer = self._json("POST", path, f"wait for {container}", timeout=timeout)
         return int(answer["StatusCode"])
 
-    def container_output(self, container: str) -> str:
-        """Return the last 2,000 lines that a container wrote; a terminal's ends of lines are made plain ones."""
-        query = urlencode({"stdout": "1", "stderr": "1", "tail": str(_LOG_TAIL_LINES)})
+    def container_output(self, container: str, lines: int = _LOG_TAIL_LINES) -> str:
+        """Return the last lines that a container wrote; a terminal's ends of lines are made plain ones."""
+        query = urlencode({"stdout": "1", "stderr": "1", "tail": str(lines)})
         path = self._versioned(f"/containers/{_part(container)}/logs?{query}")
         _status, _headers, body = self._exchange("GET", path, f"give the output of {container}")
         return b"".join(_frames(body)).decode("utf-8", errors="replace").replace("\r\n", "\n")
@@ -205,38 +206,25 @@ class DockerClient:
         user: str | None = None,
         network_disabled: bool = True,
         read_only: bool = True,
+        environment: Sequence[str] = (),
+        host_config: Mapping[str, Any] | None = None,
         timeout: float = 60.0,
+        output_lines: int = _LOG_TAIL_LINES,
     ) -> tuple[int, str]:
-        """Run a command in a container of its own and return its exit code and output.
+        """Run a command in a container of its own and return its exit code and the last lines of its output.
 
         `binds` are `/host/path:/container/path` with `:ro` or `:rw` (the default) behind; a host path that does
-        not exist is refused. The container has no capabilities, no new privileges, a /tmp of its own, at most
+        not exist is refused. `environment` are `NAME=value`; `host_config` adds to the Engine API's HostConfig, such
+        as the container's devices. The container has no capabilities, no new privileges, a /tmp of its own, at most
         512 MiB of memory and 256 processes, and by default no network and a read-only root. It is removed in
         every case.
         Raises NotFound when the image is not on the host (nothing is pulled), RunTimeout when it does not
         end in time, ApiError when the engine refuses, such as a command that the image doesn't have.
         """
         name = RUN_NAME_PREFIX + uuid.uuid4().hex[:12]
-        config: dict[str, Any] = {
-            "Image": image,
-            "Cmd": list(command),
-            # Both outputs are one stream then, in the order of writing: two pipes are read in any order.
-            "Tty": True,
-            "NetworkDisabled": network_disabled,
-            "Healthcheck": {"Test": ["NONE"]},
-            "HostConfig": {
-                "Mounts": [_bind_mount(bind) for bind in binds],
-                "CapDrop": ["ALL"],
-                "SecurityOpt": ["no-new-privileges"],
-                "ReadonlyRootfs": read_only,
-                "Memory": _RUN_MEMORY_BYTES,
-                "PidsLimit": _RUN_PROCESSES,
-                "Tmpfs": {"/tmp": "size=64m,mode=1777"},
-                # The engine's own default may be a driver whose logs can't be read back.
-                "LogConfig": {"Type": "json-file", "Config": {}},
-                "NetworkMode": "none" if network_disabled else "default",
-            },
-        }
+        config = _run_config(image, command, binds, network_disabled, read_only)
+        config["Env"] = list(environment)
+        config["HostConfig"].update(host_config or {})
         if entrypoint is not None:
             config["Entrypoint"] = list(entrypoint)
         if user is not None:
@@ -250,9 +238,9 @@ class DockerClient:
                 raise RunTimeout(
                     f"The one-shot container of {image} did not end within {timeout:g} s and is removed. "
                     f"Command: {' '.join([*(entrypoint or ()), *command])}",
-                    self.container_output(name),
+                    self.container_output(name, output_lines),
                 ) from error
-            return exit_code, self.container_output(name)
+            return exit_code, self.container_output(name, output_lines)
         finally:
             # By name, not id: so it goes even if the engine's answer to the creation was lost.
             self.remove_container(name)
@@ -320,6 +308,33 @@ class DockerClient:
             f"No Docker engine answers at {path} ({error.strerror or error}). The engine has stopped, is starting or "
             "has crashed: see its log (`journalctl -u docker`, or the file that it was started with) and start it."
         )
+
+
+def _run_config(
+    image: str, command: Sequence[str], binds: Sequence[str], network_disabled: bool, read_only: bool
+) -> dict[str, Any]:
+    """Return the Engine API's body of a one-shot container with the least privilege."""
+    return {
+        "Image": image,
+        "Cmd": list(command),
+        "Labels": RUN_LABELS,
+        # Both outputs are one stream then, in the order of writing: two pipes are read in any order.
+        "Tty": True,
+        "NetworkDisabled": network_disabled,
+        "Healthcheck": {"Test": ["NONE"]},
+        "HostConfig": {
+            "Mounts": [_bind_mount(bind) for bind in binds],
+            "CapDrop": ["ALL"],
+            "SecurityOpt": ["no-new-privileges"],
+            "ReadonlyRootfs": read_only,
+            "Memory": _RUN_MEMORY_BYTES,
+            "PidsLimit": _RUN_PROCESSES,
+            "Tmpfs": {"/tmp": "size=64m,mode=1777"},
+            # The engine's own default may be a driver whose logs can't be read back.
+            "LogConfig": {"Type": "json-file", "Config": {}},
+            "NetworkMode": "none" if network_disabled else "default",
+        },
+    }
 
 
 def _bind_mount(bind: str) -> dict[str, Any]:

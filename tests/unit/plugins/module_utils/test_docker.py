@@ -264,6 +264,22 @@ def test_a_checker_can_not_take_the_host(one_shot: OneShot, client: DockerClient
     assert (host["Memory"], host["PidsLimit"]) == (536870912, 256)
 
 
+def test_a_container_of_ours_can_be_told_from_others(one_shot: OneShot, client: DockerClient) -> None:
+    client.run("prom:1", ["x"])
+
+    assert one_shot.created.body["Labels"] == {"llm-monitor.run": "one-shot"}
+
+
+def test_devices_and_environment_come_on_top_of_the_least_privilege(one_shot: OneShot, client: DockerClient) -> None:
+    client.run("prom:1", ["x"], environment=["A=b"], host_config={"Runtime": "nvidia"}, output_lines=9000)
+
+    body = one_shot.created.body
+    assert body["Env"] == ["A=b"]
+    assert (body["HostConfig"]["Runtime"], body["HostConfig"]["CapDrop"]) == ("nvidia", ["ALL"])
+    (logs,) = [request for request in one_shot.engine.requests if request.path.endswith("/logs")]
+    assert "tail=9000" in logs.query
+
+
 def test_without_user_and_entrypoint_the_images_own_are_used(one_shot: OneShot, client: DockerClient) -> None:
     client.run("prom:1", network_disabled=False, read_only=False)
 
