@@ -74,15 +74,19 @@ _HINTS = {
 
 @dataclass(frozen=True)
 class Problem:
-    """Why GPUs can't be told of: one of the kinds above, and one sentence that says it."""
+    """Why GPUs can't be told of: its kind, and one sentence that says it.
+
+    `advice` is what an operator does next where that is not the same for all problems of the kind.
+    """
 
     kind: str
     text: str
+    advice: str = ""
 
     @property
     def hint(self) -> str:
         """What an operator does next."""
-        return _HINTS[self.kind]
+        return self.advice or _HINTS[self.kind]
 
     @classmethod
     def no_gpu(cls) -> Problem:

@@ -31,6 +31,8 @@ options:
         persistence mode, the first answer of a host with many GPUs takes half a minute.
     type: int
     default: 60
+seealso:
+  - module: llmops.monitoring.gpu_assert
 """
 
 EXAMPLES = r"""

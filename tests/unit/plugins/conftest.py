@@ -23,6 +23,7 @@ class FakeEngine:
     socket_path: str
     images: set[str] = field(default_factory=set)
     refused: set[str] = field(default_factory=set)
+    refuses_to_start: str = ""
     running: list[dict[str, Any]] = field(default_factory=list)
     checker: Checker = lambda config: (0, "")
     created: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -68,6 +69,8 @@ class FakeEngine:
         if verb == "kill":
             self.signals.append((name, query["signal"]))
             return 204, b""
+        if verb == "start" and self.refuses_to_start:
+            return 500, {"message": self.refuses_to_start}
         if verb == "wait":
             return 200, {"StatusCode": self.checker(self.created[name])[0]}
         if verb == "logs":
