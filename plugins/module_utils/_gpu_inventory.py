@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from typing import Any
 from xml.etree import ElementTree
 
@@ -33,6 +34,8 @@ _NO_VALUE_STARTS = ("requested functionality", "gpu is lost", "gpu requires rese
 _LOST = ("gpu is lost", "gpu requires reset", "gpu is inaccessible")
 # Other values of gpu_recovery_action leave a GPU usable for the time being.
 _RECOVERY = {"Reset": "The driver asks for a reset of this GPU", "Reboot": "The driver asks for a reboot of the host"}
+# More than any machine has; what claims to have more is no report.
+_MOST_GPUS = 256
 _BUS_ID = r"[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-9a-f]"
 _NO_HANDLE = re.compile(
     r"Unable to determine the device handle for gpu *(?:(?P<index>\d{1,3})(?=:\s))?:? *"
@@ -142,7 +145,7 @@ def inventory(exit_code: int, text: str) -> Inventory:
     A GPU that it only complains of is among the GPUs, with an error. That the report is missing or can't be read
     is a problem; so is another exit code than 0 that no GPU's error explains.
     """
-    lost = [_lost_gpu(match) for match in _NO_HANDLE.finditer(text)]
+    lost = [_lost_gpu(match) for match in islice(_NO_HANDLE.finditer(text), _MOST_GPUS)]
     try:
         report = _report(text)
     except Unreadable as error:
@@ -169,9 +172,12 @@ def _report(text: str) -> ElementTree.Element:
     if not text[start:end].endswith(REPORT_END):
         raise Unreadable("its report breaks off")
     try:
-        return ElementTree.fromstring(text[start:end])
+        report = ElementTree.fromstring(text[start:end])
     except ElementTree.ParseError as error:
         raise Unreadable(f"its report is no XML, {error}") from error
+    if len(report.findall("gpu")) > _MOST_GPUS:
+        raise Unreadable(f"it tells of {len(report.findall('gpu'))} GPUs")
+    return report
 
 
 def _gpu(index: int, element: ElementTree.Element) -> Gpu:

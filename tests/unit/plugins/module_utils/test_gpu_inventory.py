@@ -255,6 +255,15 @@ def test_entities_are_never_expanded(smi_text: Any) -> None:
     problem_is(found, "unreadable", "its report is no XML, undefined entity")
 
 
+@pytest.mark.parametrize("part", ["<gpu/>", "<a>", f"{NO_HANDLE}GPU0: 0000:1B:00.0: Unknown Error\n"])
+def test_a_report_that_only_shall_keep_us_busy_is_given_up(part: str) -> None:
+    start = time.monotonic()
+    found = inventory(0, f"<nvidia_smi_log>{part * 100_000}</nvidia_smi_log>")
+    assert time.monotonic() - start < 5
+    assert found.usable == ()
+    assert found.problem or [gpu.error for gpu in found.gpus] == ["Unknown Error"]
+
+
 def test_a_file_of_the_host_can_not_be_drawn_in() -> None:
     text = '<!DOCTYPE x [<!ENTITY f SYSTEM "file:///etc/passwd">]><nvidia_smi_log><gpu>&f;</gpu></nvidia_smi_log>'
     problem_is(inventory(0, text), "unreadable", "undefined entity")
