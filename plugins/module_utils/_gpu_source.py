@@ -144,10 +144,11 @@ def by_nvml(timeout: float) -> Inventory:
     command = [sys.executable, "-m", _gpu_nvml.__name__]
     try:
         code, out, err = _commands.run(command, timeout, _MAX_BYTES, {"PYTHONPATH": os.pathsep.join(sys.path)})
-        told = json.loads(out)
     except _commands.CommandTimeout:
         text = f"NVML did not answer within {timeout:g} s: the driver or a GPU hangs."
         return Inventory(source="nvml", problem=Problem("timeout", text))
+    try:
+        told = json.loads(out)
     except ValueError:
         problem = Problem("failed", f"NVML can't be asked (exit code {code}: {shortened(err[-300:])}).")
         return Inventory(source="nvml", problem=problem)

@@ -89,8 +89,8 @@ def root_archive(files: dict[str, str]) -> bytes:
 def nothing_is_left(client: DockerClient) -> Iterator[None]:
     """Whatever a test does, no container of ours may be left behind."""
     yield
-    label = "=".join(next(iter(RUN_LABELS.items())))
-    assert client.containers(include_stopped=True, filters={"label": [label]}) == []
+    labels = [f"{name}={value}" for name, value in RUN_LABELS.items()]
+    assert client.containers(include_stopped=True, filters={"label": labels}) == []
 
 
 @pytest.fixture

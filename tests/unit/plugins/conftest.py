@@ -131,7 +131,7 @@ class NvidiaSmi:
 
     def has_pci_gpus(self, count: int, kind: str = "0x030200", vendor: str = "0x10de") -> None:
         """Put GPUs, or devices of another kind, onto the PCI bus."""
-        there = sum(1 for _ in self.pci_devices.iterdir())
+        there = len(list(self.pci_devices.iterdir()))
         for number in range(there, there + count):
             device = self.pci_devices / f"0000:{number:02x}:00.0"
             device.mkdir()

@@ -352,9 +352,7 @@ REFUSALS = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("access", "words", "found", "hint"), REFUSALS, ids=[words[:40] for _, words, _, _ in REFUSALS]
-)
+@pytest.mark.parametrize(("access", "words", "found", "hint"), REFUSALS, ids=lambda value: value[:30])
 def test_an_engine_that_can_not_give_gpus(
     check_container: Run, containers: Containers, access: str, words: str, found: str, hint: str
 ) -> None:
