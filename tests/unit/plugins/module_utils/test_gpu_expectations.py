@@ -238,6 +238,7 @@ def test_what_a_container_lacks_is_named(h200: Inventory) -> None:
 
 def test_what_only_a_container_sees_is_named(h200: Inventory, card: Inventory) -> None:
     check = same_gpus(replace(h200, gpus=h200.gpus[:1]), replace(h200, gpus=(h200.gpus[0], *card.gpus)), "Look.")
+    assert not check.ok
     assert check.found == f"2, with {card.gpus[0].words}, which the host does not show"
 
 
