@@ -11,8 +11,8 @@ version_added: 0.1.0
 short_description: What a host has of Docker
 description:
   - Tells whether a Docker engine is installed and answers, which package brought it, whether Compose can be called,
-    and which of the given images the engine lacks. It needs nothing on the host but Python, so it can be asked before
-    anything is installed.
+    which of the given images the engine lacks, and which running containers use a GPU. It needs nothing on the host but
+    Python, so it can be asked before anything is installed.
 attributes:
   check_mode:
     description: The module only reads, so it does the same in check mode.
@@ -73,6 +73,26 @@ problem:
   description: Why no engine answers, and what can be done.
   returned: when none answers
   type: str
+gpu_containers:
+  description:
+    - Running containers that use a GPU, as M(llmops.monitoring.docker_daemon_config) tells them; none when no engine
+      answers.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: The container's name.
+      type: str
+      sample: vllm-llama
+    id:
+      description: The container's id.
+      type: str
+      sample: 4f1c9be0d1a4
+    gpu:
+      description: How it got its GPUs.
+      type: str
+      sample: device request for all GPUs
 compose_version:
   description: The version of Compose that C(docker compose) calls; V(none) when there is none.
   returned: always
@@ -95,6 +115,7 @@ from ansible_collections.llmops.monitoring.plugins.module_utils._docker import (
     DockerError,
     NotFound,
 )
+from ansible_collections.llmops.monitoring.plugins.module_utils._gpu_containers import gpu_containers
 
 
 def missing_images(client: DockerClient, images: list[str]) -> list[str]:
@@ -108,12 +129,16 @@ def missing_images(client: DockerClient, images: list[str]) -> list[str]:
 
 
 def engine_state(client: DockerClient, images: list[str]) -> dict[str, Any]:
-    """Return what an engine says of itself; DockerError when it answers, but not about the images."""
+    """Return what an engine says of itself; DockerError when it answers, but not about images and containers."""
     try:
         state = {"running": True, "version": client.version()["Version"], "data_root": client.info()["DockerRootDir"]}
     except DockerError as error:
-        return {"running": False, "problem": str(error), "missing_images": images}
-    return {**state, "missing_images": missing_images(client, images)}
+        return {"running": False, "problem": str(error), "missing_images": images, "gpu_containers": []}
+    return {
+        **state,
+        "missing_images": missing_images(client, images),
+        "gpu_containers": gpu_containers(client.inspect_containers()),
+    }
 
 
 def main() -> None:

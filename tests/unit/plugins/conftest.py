@@ -25,6 +25,7 @@ class FakeEngine:
     refused: set[str] = field(default_factory=set)
     refuses_to_start: str = ""
     running: list[dict[str, Any]] = field(default_factory=list)
+    inspections: dict[str, dict[str, Any]] = field(default_factory=dict)
     checker: Checker = lambda config: (0, "")
     created: dict[str, dict[str, Any]] = field(default_factory=dict)
     removed: list[str] = field(default_factory=list)
@@ -66,6 +67,8 @@ class FakeEngine:
         if method == "DELETE":
             self.removed.append(name)
             return 204, b""
+        if verb == "json":
+            return 200, self.inspections[name]
         if verb == "kill":
             self.signals.append((name, query["signal"]))
             return 204, b""

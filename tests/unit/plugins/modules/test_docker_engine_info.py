@@ -62,6 +62,22 @@ def test_no_engine_is_an_answer(run_module: Any, fake_engine: Any, tmp_path: Pat
     assert "no Docker engine's socket" in found["problem"]
 
 
+def test_running_containers_that_use_a_gpu_are_named(run_module: Any, fake_engine: Any) -> None:
+    fake_engine.running = [{"Id": "a1", "Labels": {}}, {"Id": "b2", "Labels": {}}]
+    fake_engine.inspections = {
+        "a1": {"Id": "a1", "Name": "/web", "HostConfig": {"Runtime": "runc"}},
+        "b2": {
+            "Id": "b2",
+            "Name": "/vllm",
+            "HostConfig": {"Runtime": "nvidia"},
+            "Config": {"Env": ["NVIDIA_VISIBLE_DEVICES=all"]},
+        },
+    }
+    assert ask(run_module, fake_engine)["gpu_containers"] == [
+        {"name": "vllm", "id": "b2", "gpu": "runtime nvidia with NVIDIA_VISIBLE_DEVICES=all"}
+    ]
+
+
 def test_an_engine_that_refuses_a_reference_still_runs(run_module: Any, fake_engine: Any) -> None:
     fake_engine.refused = {"UPPER:1"}
     found = ask(run_module, fake_engine, images=["UPPER:1"])
