@@ -162,6 +162,7 @@ class _Check:
             *rules.shared_ports(self.ports()),
             *rules.scrape_problems(self.settings),
             *self._of_source(services),
+            *rules.toolkit_problems(self.settings, os.path.isfile),
             *rules.key_problems(self.settings, self.roles.defaults),
             *rules.reference_problems(self.settings.get("llm_monitor_registry_images")),
             *rules.rule_file_problems(

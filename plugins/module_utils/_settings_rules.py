@@ -29,6 +29,8 @@ _REGISTRY = re.compile(
     r"[A-Za-z0-9.-]+(?::\d{1,5})?(?:/[a-z0-9._/-]+)?|\[[0-9A-Fa-f:]+\](?::\d{1,5})?(?:/[a-z0-9._/-]+)?"
 )
 
+_VERSION = re.compile(r"\d+(?:\.\d+)*")
+_FINGERPRINT = re.compile(r"[0-9A-Fa-f]{40}|(?:[0-9A-Fa-f]{4} +){9}[0-9A-Fa-f]{4}")
 _BEARER_TOKEN = re.compile(r"[\x21-\x7e]+")
 _REFERENCE_WITH_REGISTRY = re.compile(r"(?:localhost|[^/\s]*[.:][^/\s]*)/\S+")
 
@@ -119,6 +121,7 @@ def _matches(pattern: re.Pattern[str]) -> Callable[[Any], bool]:
 
 
 _PORT = Rule("a port, which is a whole number from 1 to 65535", _within(1, 65535))
+_RELEASE = Rule("a version, such as 535 or 1.20.1; quote it if it is a number", _matches(_VERSION))
 _LENGTH = Rule("a duration longer than zero, such as 30s, 5m, 1h30m or 15d", lambda value: bool(seconds(value)))
 _NUMBER = Rule("a whole number of 1 or more", _within(1, 2**31 - 1))
 _URL = Rule("a URL with http:// or https:// and a host, such as https://prometheus.example.com/", _is_url)
@@ -152,6 +155,9 @@ RULES: Mapping[tuple[str, str], Rule] = {
     ("_address", "str"): Rule("an IP address or a host name", _is_host),
     ("_listen_address", "str"): Rule("an IP address, such as 127.0.0.1 or 0.0.0.0", _is_ip_address),
     ("_dir", "path"): _FOLDER,
+    ("_version", "str"): _RELEASE,
+    ("_driver", "str"): _RELEASE,
+    ("_fingerprint", "str"): Rule("the 40 hexadecimal digits of a key's fingerprint", _matches(_FINGERPRINT)),
     ("_bearer_token", "str"): Rule(
         "text of ASCII letters, digits and signs without spaces; quote it if it is a number", _matches(_BEARER_TOKEN)
     ),
@@ -234,6 +240,23 @@ def source_problems(settings: Mapping[str, Any], is_file: Callable[[str], bool])
             if component in (settings.get("llm_monitor_components") or [])
         ]
     return []
+
+
+def toolkit_problems(settings: Mapping[str, Any], is_file: Callable[[str], bool]) -> list[str]:
+    """Return what the container toolkit's source lacks; `is_file` looks on the controller."""
+    if settings.get("nvidia_toolkit_source") != "packages":
+        return []
+    packages = settings.get("nvidia_toolkit_packages") or []
+    if not packages:
+        return [
+            "nvidia_toolkit_packages is empty: the source packages needs the paths of the toolkit's .deb or .rpm files "
+            "on the machine that runs Ansible"
+        ]
+    return [
+        f"nvidia_toolkit_packages has {str(path)!r}: there is no such file on the machine that runs Ansible"
+        for path in packages
+        if not is_file(str(path))
+    ]
 
 
 def bundle_problems(settings: Mapping[str, Any], services: Sequence[str] | None, held: Iterable[str]) -> list[str]:

@@ -60,6 +60,14 @@ NAMES: list[tuple[str, str, list[Any], list[Any]]] = [
         ["/opt/llm-monitor", "/srv/a/my-llm-monitor-2/"],
         ["/", "/opt", "/opt/", "/llm-monitor", "/opt/../llm-monitor", "a/llm-monitor", "/var/lib", "/home/x", ""],
     ),
+    ("nvidia_toolkit_min_driver", "str", ["535", "570.86.15"], [535, 550.9, "R535", "535.", ""]),
+    ("llm_monitor_nvidia_toolkit_version", "str", ["1.20.1"], ["1.20.1-1", "latest", "1.20.*"]),
+    (
+        "nvidia_toolkit_repository_fingerprint",
+        "str",
+        ["C95B321B61E88C1809C4F759DDCAE044F796ECB0", "c95b 321b 61e8 8c18 09c4  f759 ddca e044 f796 ecb0"],
+        ["DDCAE044F796ECB0", "C95B321B61E88C1809C4F759DDCAE044F796ECB", ""],
+    ),
     ("exporters_bearer_token", "str", ["a", "0f/+=-~"], ["a b", "a\n", "é", "a\x00", 123456, None]),
 ]
 
@@ -130,6 +138,16 @@ def test_distro_names_each_component_without_a_package() -> None:
     settings = {"llm_monitor_image_source": "distro", "llm_monitor_components": ["loki", "prometheus", "grafana"]}
     problems = rules.source_problems(settings, lambda path: False)
     assert [problem.split("'")[1] for problem in problems] == ["grafana", "loki"]
+
+
+def test_packages_of_the_toolkit_must_be_there() -> None:
+    settings: dict[str, Any] = {"nvidia_toolkit_source": "packages", "nvidia_toolkit_packages": ["/a.deb", "/b.deb"]}
+    assert rules.toolkit_problems(settings, lambda path: True) == []
+    (problem,) = rules.toolkit_problems(settings, lambda path: path == "/a.deb")
+    assert problem.startswith("nvidia_toolkit_packages has '/b.deb': there is no such file")
+    (problem,) = rules.toolkit_problems({**settings, "nvidia_toolkit_packages": []}, lambda path: True)
+    assert problem.startswith("nvidia_toolkit_packages is empty")
+    assert rules.toolkit_problems({**settings, "nvidia_toolkit_source": "repository"}, lambda path: False) == []
 
 
 PARAMETERS: list[tuple[Any, str]] = [
