@@ -5,7 +5,7 @@ set -euo pipefail
 shopt -s extglob
 scenarios=("$@")
 if [ ${#scenarios[@]} = 0 ]; then
-  scenarios=(default fleet)
+  scenarios=(default fleet gpu)
 fi
 results=.cache/results
 mkdir -p "$results"

@@ -1,0 +1,64 @@
+"""GPUs are not taken away from a running container, unless that is allowed."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ansible_collections.llmops.monitoring.molecule.shared.rollout import Box, Rollout
+
+CONFIG = "/etc/docker/daemon.json"
+SPEC = "/etc/cdi/nvidia.yaml"
+QUERY = "/usr/share/stand-in-gpus/query.xml"
+
+
+def config(h200: Box) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(h200.os.file(CONFIG).content_string)
+    return found
+
+
+def is_running(h200: Box, container: str) -> bool:
+    return container in h200.run("docker ps --quiet --no-trunc").split()
+
+
+def test_restart_is_refused_before_anything_changes(h200: Box, roll_out: Rollout, vllm: str) -> None:
+    engine, before = h200.engine(), config(h200)
+    said = roll_out.fails("site.yml", llm_monitor_gpu_access="cdi")
+    assert "Changing features needs a restart of the Docker engine" in said
+    assert "these are running: vllm (runtime nvidia with NVIDIA_VISIBLE_DEVICES=all)" in said
+    assert "set llm_monitor_allow_docker_restart to true if they may stop now" in said
+    assert (h200.engine(), config(h200)) == (engine, before)
+    assert is_running(h200, vllm)
+    assert not h200.os.file(SPEC).exists
+
+
+def test_runtime_is_registered_without_disturbing_it(h200: Box, roll_out: Rollout, vllm: str) -> None:
+    engine = h200.engine()
+    h200.run(f"echo %s > {CONFIG}", json.dumps({"cgroup-parent": "/llm-monitor-molecule-gpu"}))
+    roll_out.succeeds("site.yml")
+    assert "nvidia" in config(h200)["runtimes"]
+    assert h200.engine() == engine
+    assert is_running(h200, vllm)
+
+
+def test_restart_goes_on_when_it_is_allowed(h200: Box, roll_out: Rollout, vllm: str) -> None:
+    engine = h200.engine()
+    roll_out.succeeds("site.yml", llm_monitor_gpu_access="cdi", llm_monitor_allow_docker_restart=True)
+    assert config(h200)["features"] == {"cdi": True}
+    assert "nvidia" in config(h200)["runtimes"]
+    assert h200.engine() != engine
+    assert not is_running(h200, vllm)
+    assert h200.os.file(SPEC).mode == 0o644
+
+
+def test_containers_get_gpus_by_cdi(h200: Box, image: str) -> None:
+    given = h200.run(f"docker run --rm --device nvidia.com/gpu=all --entrypoint nvidia-smi {image} -q -x")
+    assert given.count("<gpu id=") == 8
+
+
+def test_specification_follows_the_driver(h200: Box, roll_out: Rollout) -> None:
+    assert "STAND_IN_DRIVER=590.48.01" in h200.os.file(SPEC).content_string
+    h200.run(f"sed -i s/590.48.01/595.10.02/ {QUERY}")
+    play = roll_out.succeeds("site.yml", llm_monitor_gpu_access="cdi")
+    assert "STAND_IN_DRIVER=595.10.02" in h200.os.file(SPEC).content_string
+    assert play.recap["hosts"]["h200"]["changed"] == 1
