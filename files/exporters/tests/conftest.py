@@ -57,7 +57,8 @@ def start(tmp_path: Path, bytecode: dict[str, str]) -> Iterator[Start]:
         one = Running(process, port, output)
         running.append(one)
         if ready:
-            wait_for(one.answers)
+            # The first one compiles all modules, on a machine that may be busy.
+            wait_for(one.answers, 30)
         return one
 
     yield run

@@ -21,12 +21,14 @@ def fake(tmp_path: Path) -> FakeNvml:
 def start_gpu(start: Start) -> StartGpu:
     """Start a GPU exporter over a fake NVML with the given settings, collecting on every scrape."""
 
-    def run(fake: FakeNvml | None = None, **settings: str) -> Running:
+    def run(fake: FakeNvml, library: Path | None = None, **settings: str) -> Running:
         port = free_port()
         settings = {"MIN_INTERVAL": "0", "GPU__PORT": str(port), **settings}
         environment = {f"LLM_MONITOR_{name}": text for name, text in settings.items()}
-        environment |= fake.environment() if fake else {}
+        environment |= fake.environment()
         environment |= {"PYTHONOPTIMIZE": "2", "PYTHONNODEBUGRANGES": "1"}
+        if library is not None:
+            environment["LD_LIBRARY_PATH"] = str(library)
         command = [str(Path(sys.executable).with_name("llm-monitor-exporter")), "gpu"]
         return start(command, port, environment)
 

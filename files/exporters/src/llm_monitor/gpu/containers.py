@@ -21,6 +21,7 @@ from llm_monitor.base.files import read_text
 # Docker, containerd and Podman number containers with 64 hexadecimal digits, which stand in the
 # path of the control group whatever its driver (/docker/ID, docker-ID.scope) and version.
 _ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
+_PROXY = re.compile(r"http://[^/:@?#]+:[0-9]{1,5}")
 _SHORT = 12
 _REFRESH_SECONDS = 60.0
 _PAUSE_SECONDS = 5.0
@@ -94,8 +95,8 @@ class Containers:
             self._names = _list(self._docker)
         except (OSError, http.client.HTTPException, ValueError, TypeError, KeyError) as error:
             if not self._failing:
-                where = _shown(self._docker)
-                _log.warning("the Docker API does not tell names", docker=where, error=repr(error))
+                about = {"docker": self._docker, "error": repr(error)}
+                _log.warning("the Docker API does not tell names", **about)
             self._failing = True
         else:
             self._named = now
@@ -144,14 +145,7 @@ def docker_address(text: object) -> str:
         ValueError: When it is none of them.
     """
     address = str(text)
-    url = urlsplit(address)
-    proxy = url.scheme == "http" and url.hostname and url.port
-    if address and not address.startswith("/") and not proxy:
+    if address and not address.startswith("/") and not _PROXY.fullmatch(address):
         message = "neither a socket's path nor http://host:port"
         raise ValueError(message)
     return address
-
-
-def _shown(docker: str) -> str:
-    """Return the address without what may be a secret in it."""
-    return docker if docker.startswith("/") else urlsplit(docker).hostname or ""

@@ -1,15 +1,35 @@
 """The processes that compute on a GPU."""
 
+import time
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import pynvml
 
 from llm_monitor.gpu.facts import Process, Processes
 from llm_monitor.gpu.nvml.reader import Reader
 
-_SEEN = "time of the newest utilization sample"
+_BUSY = "processes' utilization"
 _ATTEMPTS = 3
+# Drivers sample a few times a second at most: who asks sooner would hear of nobody.
+_CLOSEST_SECONDS = 1.0
+
+
+class Busy(NamedTuple):
+    """The answer about utilization that was had last.
+
+    Attributes:
+        asked: When, on the clock of `time.monotonic`.
+        newest: The time of its newest sample, in microseconds as the driver counts them.
+        shares: Each process' share of the GPU's time, from 0 to 1.
+    """
+
+    asked: float
+    newest: int
+    shares: dict[int, float]
+
+
+_NEVER = Busy(float("-inf"), 0, {})
 
 
 def read_processes(reader: Reader) -> Processes:
@@ -44,16 +64,21 @@ def _running(handle: Any) -> Any:
 
 def _utilization(reader: Reader) -> dict[int, float] | None:
     """Return each process' share of the GPU's time in its newest sample, None if it isn't told."""
-    kept: dict[str, int] = reader.device.kept
-    seen = kept.get(_SEEN, 0)
+    kept: dict[str, Busy] = reader.device.kept
+    last = kept.get(_BUSY, _NEVER)
+    now = time.monotonic()
+    if now - last.asked < _CLOSEST_SECONDS:
+        return last.shares
     key = ("nvmlDeviceGetProcessUtilization",)
-    samples = reader.attempt(key, partial(_samples, seen), reader.device.handle)
+    samples = reader.attempt(key, partial(_samples, last.newest), reader.device.handle)
     if samples is None:
         return None
     # More than all of the time is what drivers say of a process that they know nothing of.
     samples = sorted((one.timeStamp, one.pid, one.smUtil) for one in samples if one.smUtil <= 100)
-    kept[_SEEN] = max([seen, *(moment for moment, _, _ in samples)])
-    return {pid: percent / 100 for _, pid, percent in samples}
+    shares = {pid: percent / 100 for _, pid, percent in samples}
+    newest = max([last.newest, *(moment for moment, _, _ in samples)])
+    kept[_BUSY] = Busy(now, newest, shares)
+    return shares
 
 
 def _samples(seen: int, handle: Any) -> Any:
