@@ -21,6 +21,8 @@ _DEVICE_PREFIX = "/dev/nvidia"
 _VISIBLE_DEVICES = "NVIDIA_VISIBLE_DEVICES"
 # A mount below this folder names a GPU where the environment may not (accept-nvidia-visible-devices-as-volume-mounts).
 _DEVICE_LIST_MOUNTS = "/var/run/nvidia-container-devices/"
+# What only looks at GPUs, as our own exporter does, stands in nobody's way: it may lose them and starts again.
+_MAY_LOSE_GPUS = "llm-monitor.may-lose-gpus"
 
 
 def gpu_use(inspection: Mapping[str, Any]) -> str | None:
@@ -38,11 +40,12 @@ def gpu_use(inspection: Mapping[str, Any]) -> str | None:
 
 
 def gpu_containers(inspections: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """Return name, id and the way of using it for each container that uses a GPU, by name."""
+    """Return name, id and the way of using it for each container that uses a GPU and must not lose it, by name."""
     found = []
     for inspection in inspections:
         use = gpu_use(inspection)
-        if use is not None:
+        labels: Mapping[str, str] = (inspection.get("Config") or {}).get("Labels") or {}
+        if use is not None and labels.get(_MAY_LOSE_GPUS) != "true":
             name = str(inspection.get("Name") or inspection["Id"][:12]).lstrip("/")
             found.append({"name": name, "id": str(inspection["Id"]), "gpu": use})
     return sorted(found, key=lambda container: container["name"])

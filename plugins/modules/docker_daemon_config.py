@@ -171,7 +171,8 @@ backup_file:
   sample: /etc/docker/daemon.json.20260131T235959000000Z.bak
 gpu_containers:
   description:
-    - Running containers that use a GPU, with the way they got it.
+    - Running containers that use a GPU, with the way they got it. One with the label C(llm-monitor.may-lose-gpus=true),
+      as the GPU exporter has it, does not count.
     - Asked for only when the change needs a restart.
   returned: when the change needs a restart
   type: list

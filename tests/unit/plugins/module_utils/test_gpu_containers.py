@@ -100,6 +100,13 @@ def test_gpu_use_is_told_from_the_inspection(container: Any, use: str | None) ->
     assert gpu_use(container) == use
 
 
+@pytest.mark.parametrize(("value", "counts"), [("true", False), ("false", True)])
+def test_container_that_may_lose_its_gpus_does_not_count(value: str, counts: bool) -> None:
+    container = inspection(Runtime="nvidia", env=["NVIDIA_VISIBLE_DEVICES=all"])
+    container["Config"]["Labels"] = {"llm-monitor.may-lose-gpus": value}
+    assert bool(gpu_containers([container])) is counts
+
+
 def test_gpu_containers_are_named_and_sorted() -> None:
     gpu = {"DeviceRequests": [{"Count": -1, "Capabilities": [["gpu"]]}]}
     found = gpu_containers(
