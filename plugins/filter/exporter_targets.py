@@ -12,9 +12,11 @@ description:
   - Gives the file_sd target groups of every exporter job, so that no list of targets is written by hand.
   - A host's own exporters are reached over the compose network, those of other hosts at their
     C(exporters_scrape_address), else C(ansible_host), else inventory name.
-  - Only the inventory's variables of a host count (C(llm_monitor_components), C(exporters_enabled),
-    C(exporters_<name>_port), C(llm_monitor_exporter_port_base), C(exporters_scrape_address)), never facts,
-    so a host that is down or outside of C(--limit) keeps its targets.
+  - Which exporters a host runs is what the inventory says in C(exporters_enabled), else
+    P(llmops.monitoring.usual_exporters#filter).
+  - Otherwise only the inventory's variables of a host count (C(llm_monitor_components), C(exporters_<name>_port),
+    C(llm_monitor_exporter_port_base), C(exporters_scrape_address)), never facts, so a host that is down or
+    outside of C(--limit) keeps its targets.
 positional: hosts, hostvars, this_host
 options:
   _input:
@@ -35,11 +37,6 @@ options:
     description: Name of the host that runs Prometheus.
     type: str
     required: true
-  default_exporters:
-    description: Exporters of a host whose inventory does not set C(exporters_enabled).
-    type: list
-    elements: str
-    required: true
 """
 
 EXAMPLES = r"""
@@ -47,7 +44,7 @@ EXAMPLES = r"""
   ansible.builtin.debug:
     msg: >-
       {{ exporters_catalogue | llmops.monitoring.exporter_targets(
-           groups['gpu_hosts'], hostvars, inventory_hostname, default_exporters=['node']) }}
+           groups['gpu_hosts'], hostvars, inventory_hostname) }}
 """
 
 RETURN = r"""
@@ -57,6 +54,7 @@ _value:
 """
 
 from ansible.errors import AnsibleFilterError
+from ansible_collections.llmops.monitoring.plugins.filter.usual_exporters import usual_exporters
 
 
 def _port(name: str, exporter: dict[str, int], host: dict[str, object]) -> object:
@@ -90,7 +88,6 @@ def exporter_targets(
     hosts: list[str],
     hostvars: dict[str, dict[str, object]],
     this_host: str,
-    default_exporters: list[str],
 ) -> dict[str, list[dict[str, object]]]:
     targets: dict[str, list[dict[str, object]]] = {name: [] for name in catalogue}
     for host_name in sorted(set(hosts)):
@@ -98,7 +95,8 @@ def exporter_targets(
         components = host.get("llm_monitor_components", ["exporters"])
         if not isinstance(components, list) or "exporters" not in components:
             continue
-        for name in _known(host_name, host.get("exporters_enabled", default_exporters), catalogue):
+        names = host["exporters_enabled"] if "exporters_enabled" in host else usual_exporters(host)
+        for name in _known(host_name, names, catalogue):
             address = f"{name}-exporter" if host_name == this_host else _address(host_name, host)
             port = _port(name, catalogue[name], host)
             targets[name].append({"targets": [f"{address}:{port}"], "labels": {"instance": host_name}})

@@ -125,6 +125,7 @@ _RELEASE = Rule("a version, such as 535 or 1.20.1; quote it if it is a number", 
 _LENGTH = Rule("a duration longer than zero, such as 30s, 5m, 1h30m or 15d", lambda value: bool(seconds(value)))
 _NUMBER = Rule("a whole number of 1 or more", _within(1, 2**31 - 1))
 _URL = Rule("a URL with http:// or https:// and a host, such as https://prometheus.example.com/", _is_url)
+_PATH = Rule("an absolute path", lambda value: str(value).startswith("/"))
 _FOLDER = Rule(
     "an absolute path at least two folders deep whose last part has llm-monitor in its name, such as "
     "/opt/llm-monitor, for it is removed as a whole",
@@ -158,6 +159,9 @@ RULES: Mapping[tuple[str, str], Rule] = {
     ("_version", "str"): _RELEASE,
     ("_driver", "str"): _RELEASE,
     ("_fingerprint", "str"): Rule("the 40 hexadecimal digits of a key's fingerprint", _matches(_FINGERPRINT)),
+    ("_library", "path"): _PATH,
+    ("_socket", "path"): _PATH,
+    ("_expected", "int"): Rule("a whole number from 0 to 1024", _within(0, 1024)),
     ("_bearer_token", "str"): Rule(
         "text of ASCII letters, digits and signs without spaces; quote it if it is a number", _matches(_BEARER_TOKEN)
     ),

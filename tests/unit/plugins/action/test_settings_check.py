@@ -231,6 +231,7 @@ def test_the_ports_of_a_host_are_told(check: Any) -> None:
     assert told["h1"]["ports"] == [
         {"variable": "alertmanager_port", "port": 23003, "address": "127.0.0.1"},
         {"variable": "exporters_node_port", "port": 9101, "address": "127.0.0.1"},
+        {"variable": "exporters_gpu_port", "port": 9445, "address": "127.0.0.1"},
         {"variable": "prometheus_port", "port": 23001, "address": "10.0.0.1"},
     ]
 

@@ -12,6 +12,7 @@ from ansible_collections.llmops.monitoring.plugins.filter.exporter_targets impor
 from ansible_collections.llmops.monitoring.plugins.filter.host_services import host_services
 from ansible_collections.llmops.monitoring.plugins.filter.mirrored import mirrored
 from ansible_collections.llmops.monitoring.plugins.filter.own_address import own_address
+from ansible_collections.llmops.monitoring.plugins.filter.usual_exporters import usual_exporters
 from ansible_collections.llmops.monitoring.plugins.filter.without_secrets import without_secrets
 
 CATALOGUE = {"exporters": ["gpu_hosts", "monitoring_hosts"], "prometheus": ["monitoring_hosts"]}
@@ -46,7 +47,7 @@ def test_a_host_runs_what_is_switched_on_and_belongs_there(
 
 
 def targets(hostvars: dict[str, dict[str, Any]], this_host: str = "watch") -> dict[str, Any]:
-    return exporter_targets(EXPORTERS, list(hostvars), hostvars, this_host, default_exporters=["node"])
+    return exporter_targets(EXPORTERS, list(hostvars), hostvars, this_host)
 
 
 def test_targets_are_named_after_the_inventory() -> None:
@@ -81,6 +82,37 @@ def test_the_range_of_ports_is_consecutive() -> None:
     assert [found[name][0]["targets"] for name in ("node", "gpu")] == [["gpu-01:8080"], ["gpu-01:8081"]]
 
 
+GPU_HOST: dict[str, Any] = {"group_names": ["gpu_hosts"]}
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ({}, ["node"]),
+        ({"group_names": ["monitoring_hosts"]}, ["node"]),
+        (GPU_HOST, ["node", "gpu"]),
+        ({**GPU_HOST, "__nvidia_toolkit_gpus": {"gpus": [{"index": 0}], "pci_gpus": 1}}, ["node", "gpu"]),
+        # The driver is gone, the GPU is not.
+        ({**GPU_HOST, "__nvidia_toolkit_gpus": {"gpus": [], "pci_gpus": 1}}, ["node", "gpu"]),
+        ({**GPU_HOST, "__nvidia_toolkit_gpus": {"gpus": [], "pci_gpus": 0}}, ["node"]),
+        ({**GPU_HOST, "__nvidia_toolkit_gpus": {"skipped": True}}, ["node", "gpu"]),
+        ({**GPU_HOST, "llm_monitor_gpu_library": ""}, ["node", "gpu"]),
+        (
+            {"__nvidia_toolkit_gpus": {"gpus": [], "pci_gpus": 0}, "llm_monitor_gpu_library": "/srv/fake"},
+            ["node", "gpu"],
+        ),
+    ],
+)
+def test_a_host_with_gpus_runs_the_gpu_exporter(host: dict[str, Any], expected: list[str]) -> None:
+    assert usual_exporters(host) == expected
+
+
+def test_a_gpu_host_is_a_target_for_its_gpus_unless_its_inventory_chooses() -> None:
+    found = targets({"gpu-01": GPU_HOST, "gpu-02": {**GPU_HOST, "exporters_enabled": ["node"]}, "watch": {}})
+    assert [group["labels"]["instance"] for group in found["node"]] == ["gpu-01", "gpu-02", "watch"]
+    assert found["gpu"] == [{"targets": ["gpu-01:9445"], "labels": {"instance": "gpu-01"}}]
+
+
 def test_a_host_without_exporters_is_no_target() -> None:
     assert targets({"gpu-01": {"llm_monitor_components": ["prometheus"]}}) == {"node": [], "gpu": []}
 
@@ -95,7 +127,7 @@ def test_a_mistake_of_another_host_is_told(enabled: Any, words: str) -> None:
 
 
 def test_a_host_in_two_groups_is_one_target() -> None:
-    found = exporter_targets(EXPORTERS, ["a", "a"], {"a": {}}, "a", default_exporters=["node"])
+    found = exporter_targets(EXPORTERS, ["a", "a"], {"a": {}}, "a")
     assert len(found["node"]) == 1
 
 

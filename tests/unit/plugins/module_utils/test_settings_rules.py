@@ -68,6 +68,9 @@ NAMES: list[tuple[str, str, list[Any], list[Any]]] = [
         ["C95B321B61E88C1809C4F759DDCAE044F796ECB0", "c95b 321b 61e8 8c18 09c4  f759 ddca e044 f796 ecb0"],
         ["DDCAE044F796ECB0", "C95B321B61E88C1809C4F759DDCAE044F796ECB", ""],
     ),
+    ("llm_monitor_gpu_library", "path", ["/srv/nvml"], ["nvml", "~/nvml", "./nvml"]),
+    ("exporters_docker_socket", "path", ["/var/run/docker.sock"], ["docker.sock", "http://proxy:2375"]),
+    ("exporters_gpu_expected", "int", [0, 8, "8"], [-1, 1025, "eight", None]),
     ("exporters_bearer_token", "str", ["a", "0f/+=-~"], ["a b", "a\n", "é", "a\x00", 123456, None]),
 ]
 

@@ -1,0 +1,56 @@
+# Copyright (c) 2026 the llmops.monitoring authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: usual_exporters
+author: The llmops.monitoring authors (@llmops)
+version_added: 0.1.0
+short_description: The exporters that a host runs unless its inventory chooses others
+description:
+  - Gives C(node), and C(gpu) too for a host with GPUs.
+  - A host has GPUs if C(llm_monitor_gpu_library) simulates them, or if it is in the group C(gpu_hosts) and the role
+    C(nvidia_toolkit) did not find that there are none. A host that was not looked at, being outside of C(--limit) for
+    one, is thus taken for what the inventory says.
+options:
+  _input:
+    description: The C(hostvars) of one host.
+    type: dict
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: What does this host run?
+  ansible.builtin.debug:
+    msg: "{{ hostvars[inventory_hostname] | llmops.monitoring.usual_exporters }}"
+"""
+
+RETURN = r"""
+_value:
+  description: Names of exporters.
+  type: list
+  elements: str
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def _has_gpus(host: Mapping[str, Any]) -> bool:
+    if host.get("llm_monitor_gpu_library"):
+        return True
+    if "gpu_hosts" not in host.get("group_names", ()):
+        return False
+    # What gpu_info has returned; a step that was left out returned something else.
+    found = host.get("__nvidia_toolkit_gpus") or {}
+    return "gpus" not in found or bool(found["gpus"]) or found["pci_gpus"] > 0
+
+
+def usual_exporters(host: Mapping[str, Any]) -> list[str]:
+    return ["node", "gpu"] if _has_gpus(host) else ["node"]
+
+
+class FilterModule:
+    def filters(self) -> dict[str, object]:
+        return {"usual_exporters": usual_exporters}
