@@ -8,6 +8,8 @@ if [ "${1:-}" = down ]; then
   exec "${ansible[@]}" playbooks/uninstall.yml -e llm_monitor_delete_data=true
 fi
 
+tools/fake_nvml.sh .cache/fake-nvml
+
 registry=https://registry-1.docker.io/v2/
 rolled_out=/opt/llm-monitor/prometheus/compose.yaml
 source=registry

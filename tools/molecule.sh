@@ -17,6 +17,9 @@ if ! flock --nonblock "$lock"; then
   exit 1
 fi
 
+# What the hosts' GPUs are simulated with.
+tools/fake_nvml.sh .cache/fake-nvml
+
 # What is left of a scenario's hosts; the engine matches parts of names.
 leftovers() {
   docker ps --all --quiet --filter "label=com.docker.compose.project=llm-monitor-molecule-$1"

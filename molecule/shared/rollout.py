@@ -18,6 +18,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 PROMETHEUS = "http://127.0.0.1:23001"
 ALERTMANAGER = "http://127.0.0.1:23003"
 EXPORTER = "http://127.0.0.1:9100"
+GPU_EXPORTER = "http://127.0.0.1:9445"
 
 # Prints status and body of an answer; a bare host has Python, but no curl.
 FETCH = """

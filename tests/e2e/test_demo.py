@@ -71,11 +71,12 @@ def demo() -> Iterator[str]:
 def test_it_ends_with_where_everything_is(demo: str) -> None:
     for url in (PROMETHEUS, "http://127.0.0.1:23003", "http://127.0.0.1:9100/metrics"):
         assert url in demo
+    assert re.search(r"http://127\.0\.0\.1:9445/metrics .*simulated", demo)
 
 
 def test_every_target_is_up(demo: str) -> None:
     jobs = {series["metric"]["job"]: series["value"][1] for series in query("up")}
-    assert jobs == {"node": "1", "prometheus": "1", "alertmanager": "1"}
+    assert jobs == {"node": "1", "gpu": "1", "prometheus": "1", "alertmanager": "1"}
 
 
 def test_memory_is_this_machines(demo: str) -> None:
@@ -102,6 +103,12 @@ def test_network_counters_are_the_hosts(demo: str) -> None:
     seen = value(f'llm_monitor_node_network_receive_bytes_total{{device="{device}"}}')
     assert 0 < seen <= received
     assert seen > received / 2
+
+
+def test_simulated_gpus_are_watched(demo: str) -> None:
+    assert value("llm_monitor_gpu_gpus") == 8
+    assert value("sum(llm_monitor_gpu_memory_total_bytes)") > 8 * 140e9
+    assert value("min(llm_monitor_gpu_collector_success)") == 1
 
 
 def test_alerts_reach_alertmanager(demo: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from ansible_collections.llmops.monitoring.molecule.shared.rollout import (
     EXPORTER,
+    GPU_EXPORTER,
     PROMETHEUS,
     Box,
     eventually,
@@ -18,7 +19,7 @@ from ansible_collections.llmops.monitoring.molecule.shared.rollout import (
 
 TOKEN = "molecule-5c1f0d8e7b"
 WEBHOOK = "http://127.0.0.1:9/molecule-webhook"
-SERVICES = {"prometheus": 65534, "alertmanager": 65534, "node-exporter": 65532}
+SERVICES = {"prometheus": 65534, "alertmanager": 65534, "node-exporter": 65532, "gpu-exporter": 65532}
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +105,7 @@ def test_all_state_is_in_named_volumes(box: Box) -> None:
 
 def test_only_loopback_is_listened_on(box: Box) -> None:
     listeners = {line.split()[3] for line in box.run("ss -Hltn").splitlines()}
-    assert listeners == {"127.0.0.1:9100", "127.0.0.1:23001", "127.0.0.1:23003"}
+    assert listeners == {"127.0.0.1:9100", "127.0.0.1:9445", "127.0.0.1:23001", "127.0.0.1:23003"}
 
 
 # ---------------------------------------------------------------- files
@@ -157,7 +158,10 @@ def test_container_is_contained(containers: dict[str, dict[str, Any]], service: 
     assert host["Memory"] > 0
     assert host["NanoCpus"] > 0
     assert host["PidsLimit"] > 0
-    assert host["PidMode"] == host["UTSMode"] == ""
+    assert host["PidMode"] == ("host" if service == "gpu-exporter" else "")
+    assert host["UTSMode"] == ""
+    assert not host["Devices"]
+    assert not host["DeviceRequests"]
     assert host["NetworkMode"] == "llm-monitor_default"
     assert host["RestartPolicy"]["Name"] == "unless-stopped"
     assert host["LogConfig"]["Config"]["max-size"]
@@ -185,7 +189,7 @@ def test_process_has_no_power(box: Box, containers: dict[str, dict[str, Any]], s
 
 
 def test_every_target_is_up_under_its_inventory_name(box: Box) -> None:
-    expected = {(job, "box", "up") for job in ("prometheus", "alertmanager", "node")}
+    expected = {(job, "box", "up") for job in ("prometheus", "alertmanager", "node", "gpu")}
     assert eventually(lambda: box.targets() == expected), box.targets()
 
 
@@ -224,3 +228,15 @@ def test_prometheus_holds_the_figures(box: Box) -> None:
     assert total
     held = box.value('llm_monitor_node_memory_total_bytes{instance="box",job="node"}')
     assert held == int(total[1]) * 1024
+
+
+def test_prometheus_holds_the_simulated_gpus(box: Box) -> None:
+    assert box.value('llm_monitor_gpu_gpus{instance="box",job="gpu"}') == 8
+    assert box.value('count(llm_monitor_gpu_info{name="NVIDIA H200"})') == 8
+    assert box.value("min(llm_monitor_gpu_collector_success)") == 1
+
+
+def test_gpu_exporter_tells_of_gpus_as_json_too(box: Box) -> None:
+    answer = box.fetch(f"{GPU_EXPORTER}/api/v1/gpus", {"Authorization": f"Bearer {TOKEN}"})
+    assert [gpu["index"] for gpu in answer.json()] == list(range(8))
+    assert box.fetch(f"{GPU_EXPORTER}/api/v1/gpus").status == 401

@@ -12,6 +12,7 @@ from ansible_collections.llmops.monitoring.molecule.shared.rollout import (
 )
 
 ENGINE = {"cgroup-parent": "/llm-monitor-molecule-default", "log-opts": {"max-size": "10m"}}
+EXPORTERS = {"node-exporter", "gpu-exporter"}
 OLD_TOKEN, NEW_TOKEN = "molecule-5c1f0d8e7b", "molecule-a94e26d1c0"
 
 
@@ -23,11 +24,11 @@ def test_services_that_can_reload_do_not_restart(box: Box, roll_out: Rollout) ->
     assert "group_wait: 31s" in box.fetch(f"{ALERTMANAGER}/api/v2/status").json()["config"]["original"]
 
 
-def test_only_the_service_that_cannot_reload_is_recreated(box: Box, roll_out: Rollout) -> None:
+def test_only_services_that_cannot_reload_are_recreated(box: Box, roll_out: Rollout) -> None:
     before = box.started()
     play = roll_out.succeeds("site.yml", "--diff", exporters_log_level="debug", exporters_bearer_token=NEW_TOKEN)
     after = box.started()
-    assert {service for service in before if after[service] != before[service]} == {"node-exporter"}
+    assert {service for service in before if after[service] != before[service]} == EXPORTERS
     # What changed is shown, but of secrets only that they did.
     assert "+log_level: debug" in play.output
     assert "bearer_token changes" in play.output
@@ -41,6 +42,18 @@ def test_old_token_is_worth_nothing(box: Box) -> None:
         for token in (OLD_TOKEN, NEW_TOKEN)
     }
     assert statuses == {OLD_TOKEN: 401, NEW_TOKEN: 200}
+
+
+def test_container_on_a_gpu_has_its_name_if_docker_may_be_asked(box: Box, roll_out: Rollout) -> None:
+    roll_out.succeeds("site.yml", exporters_docker_socket="/var/run/docker.sock")
+    container = box.containers()["gpu-exporter"]
+    assert container["Config"]["User"] == "65532:65532"
+    assert container["HostConfig"]["GroupAdd"] == [box.run("stat --format=%%g /var/run/docker.sock")]
+    # Any container will do for one that computes.
+    pid = box.containers()["prometheus"]["State"]["Pid"]
+    box.run(f"echo 'gpu.3.process.{pid}.memory = 1073741824' >> /srv/fake-nvml/state")
+    used = 'llm_monitor_gpu_container_memory_used_bytes{container="llm-monitor-prometheus-1",gpu="3"}'
+    assert eventually(lambda: [one["value"][1] for one in box.query(used)] == ["1073741824"])
 
 
 def test_alert_that_always_fires_reaches_alertmanager(box: Box) -> None:

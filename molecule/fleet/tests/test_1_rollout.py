@@ -59,7 +59,7 @@ def test_pinned_images_come_from_the_mirror(watch: Box) -> None:
 
 def test_gpu_host_has_only_what_it_runs(gpu: Box) -> None:
     assert not [image for image in images(gpu) if "/prom/" in image]
-    assert set(gpu.containers()) == {"node-exporter"}
+    assert set(gpu.containers()) == {"node-exporter", "gpu-exporter"}
     assert gpu.volumes() == set()
 
 
@@ -77,13 +77,13 @@ def test_only_exporters_listen_on_the_network(gpu: Box, watch: Box) -> None:
         # Docker's name server for the host itself is not ours.
         return {line.split()[3] for line in box.run("ss -Hltn").splitlines() if "127.0.0.11:" not in line}
 
-    assert listeners(gpu) == {"0.0.0.0:9100"}
+    assert listeners(gpu) == {"0.0.0.0:9100", "0.0.0.0:9445"}
     assert listeners(watch) == {"0.0.0.0:9100", "127.0.0.1:23001", "127.0.0.1:23003"}
 
 
-@pytest.mark.parametrize("host", ["gpu", "watch"])
-def test_stranger_gets_no_metrics(stranger: Box, host: str) -> None:
-    exporter = f"http://llm-monitor-molecule-{host}:9100"
+@pytest.mark.parametrize(("host", "port"), [("gpu", 9100), ("gpu", 9445), ("watch", 9100)])
+def test_stranger_gets_no_metrics(stranger: Box, host: str, port: int) -> None:
+    exporter = f"http://llm-monitor-molecule-{host}:{port}"
     authorizations = {
         "": 401,
         "Bearer wrong": 401,
@@ -111,11 +111,18 @@ def test_stranger_does_not_reach_what_has_no_login(stranger: Box, port: int) -> 
 def test_targets_are_the_inventorys_hosts_under_their_names(watch: Box) -> None:
     expected = {
         ("node", "gpu-01", "up"),
+        ("gpu", "gpu-01", "up"),
         ("node", "watch-01", "up"),
         ("prometheus", "watch-01", "up"),
         ("alertmanager", "watch-01", "up"),
     }
     assert eventually(lambda: watch.targets() == expected), watch.targets()
+
+
+def test_gpus_are_those_of_the_gpu_host(watch: Box) -> None:
+    assert [(one["metric"]["instance"], one["value"][1]) for one in watch.query("llm_monitor_gpu_gpus")] == [
+        ("gpu-01", "8")
+    ]
 
 
 def test_figures_are_those_of_the_host_that_they_name(gpu: Box, watch: Box) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
-from ansible_collections.llmops.monitoring.molecule.shared.rollout import Box
+from ansible_collections.llmops.monitoring.molecule.shared.rollout import GPU_EXPORTER, Box
 
 
 @pytest.fixture(scope="session")
@@ -18,6 +18,17 @@ def h200() -> Box:
 def image(h200: Box) -> str:
     """The image that exporters run from."""
     return h200.run("docker images --format '{{.Repository}}:{{.Tag}}' llm-monitor/exporters")
+
+
+@pytest.fixture(scope="session")
+def gpus_watched(h200: Box) -> Callable[[], str]:
+    """Tell how many GPUs the GPU exporter sees in its container."""
+
+    def told() -> str:
+        lines = h200.fetch(f"{GPU_EXPORTER}/metrics").body.splitlines()
+        return next(line.split()[1] for line in lines if line.startswith("llm_monitor_gpu_gpus "))
+
+    return told
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 from ansible_collections.llmops.monitoring.molecule.gpu.installed import KEY, PACKAGES, SOURCES
 from ansible_collections.llmops.monitoring.molecule.shared.rollout import Box, recaps
@@ -43,3 +44,17 @@ def test_only_containers_that_ask_for_gpus_get_them(h200: Box, image: str) -> No
     assert given.count("<gpu id=") == 8
     assert h200.os.run(f"docker run --rm --runtime nvidia {ask}").rc == 127
     assert h200.os.run(f"docker run --rm {ask}").rc == 127
+
+
+def test_gpu_exporter_gets_the_gpus_and_no_power(h200: Box, gpus_watched: Callable[[], str]) -> None:
+    assert set(h200.containers()) == {"node-exporter", "gpu-exporter"}
+    assert gpus_watched() == "8"
+    container = h200.containers()["gpu-exporter"]
+    host, environment = container["HostConfig"], container["Config"]["Env"]
+    assert host["Runtime"] == "nvidia"
+    assert {"NVIDIA_VISIBLE_DEVICES=all", "NVIDIA_DRIVER_CAPABILITIES=utility"} <= set(environment)
+    assert host["ReadonlyRootfs"]
+    assert host["CapDrop"] == ["ALL"]
+    status = h200.run(f"cat /proc/{container['State']['Pid']}/status")
+    assert "Uid:\t65532\t" in status
+    assert "CapEff:\t0000000000000000" in status

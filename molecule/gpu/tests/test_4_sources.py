@@ -59,6 +59,6 @@ def test_older_toolkit_is_upgraded_to_the_version_that_is_asked_for(h200: Box, r
 def test_host_without_gpus_is_left_as_it_is(h200: Box, roll_out: Rollout) -> None:
     h200.run("mv /usr/bin/nvidia-smi /srv")
     play = roll_out.succeeds("site.yml", nvidia_toolkit_expected={}, llm_monitor_nvidia_toolkit_version="1.20.3")
-    assert "This host has no NVIDIA GPU, so it needs no container toolkit." in play.output
-    assert play.recap["hosts"]["h200"]["changed"] == 0
+    assert "This host has no NVIDIA GPU, so it needs no container toolkit and gets no GPU exporter." in play.output
+    assert set(h200.containers()) == {"node-exporter"}
     assert release(h200) == {"1.20.2-1"}
