@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import os
 import re
-import shutil
-import subprocess
-import tarfile
 import time
 import uuid
 from collections.abc import Iterator
@@ -23,8 +19,7 @@ from ansible_collections.llmops.monitoring.plugins.module_utils._docker import (
     RunTimeout,
 )
 from ansible_collections.llmops.monitoring.plugins.module_utils._gpu_containers import gpu_use
-
-PROGRAMS = ("sh", "cat", "id", "sleep", "touch")
+from ansible_collections.llmops.monitoring.tests.integration.tiny_image import imported
 
 
 @pytest.fixture(scope="module")
@@ -36,29 +31,10 @@ def client() -> DockerClient:
 
 
 @pytest.fixture(scope="module")
-def image(client: DockerClient) -> Iterator[str]:
+def image() -> Iterator[str]:
     """Return an image that holds a shell and a few programs, and remove it in the end."""
-    name = f"llm-monitor-test/programs:{uuid.uuid4().hex[:8]}"
-    docker = ["docker", "--host", f"unix://{client.socket_path}"]
-    subprocess.run([*docker, "import", "-", name], input=root_archive(), check=True, capture_output=True)
-    yield name
-    subprocess.run([*docker, "image", "rm", name], check=True, capture_output=True)
-
-
-def root_archive() -> bytes:
-    """Return a root file system with PROGRAMS in /bin and the libraries that they need."""
-    archive = io.BytesIO()
-    with tarfile.open(fileobj=archive, mode="w") as tar:
-        libraries = set()
-        for program in PROGRAMS:
-            path = shutil.which(program)
-            assert path, f"{program} is not on this machine"
-            tar.add(os.path.realpath(path), f"bin/{program}")
-            listing = subprocess.run(["ldd", path], check=True, capture_output=True, text=True).stdout
-            libraries.update(re.findall(r"(/\S+) \(0x", listing))
-        for library in sorted(libraries):
-            tar.add(os.path.realpath(library), library.lstrip("/"))
-    return archive.getvalue()
+    with imported("programs", ("sh", "cat", "id", "sleep", "touch")) as reference:
+        yield reference
 
 
 @pytest.fixture(autouse=True)

@@ -5,13 +5,8 @@
 
 from __future__ import annotations
 
-import io
 import os
 import re
-import shutil
-import subprocess
-import tarfile
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,8 +15,10 @@ import pytest
 from ansible_collections.llmops.monitoring.plugins.module_utils import _gpu_probe, _gpu_source
 from ansible_collections.llmops.monitoring.plugins.module_utils._docker import DEFAULT_SOCKET, RUN_LABELS, DockerClient
 from ansible_collections.llmops.monitoring.plugins.modules import gpu_assert
+from ansible_collections.llmops.monitoring.tests.integration.tiny_image import imported
 
 RECORDED = Path(__file__).parents[1] / "unit/plugins/fixtures/nvidia_smi"
+PROGRAMS = ("sh", "cat", "sleep")
 CLOCK = "\t\t\t\t<supported_graphics_clock>1980 MHz</supported_graphics_clock>\n"
 # As many lines as eight GPUs print that tell all clocks that they support.
 REPORT = (RECORDED / "h200_8.xml").read_text().replace("\t</gpu>\n", f"{CLOCK * 500}\t</gpu>\n")
@@ -48,10 +45,8 @@ def client() -> DockerClient:
 
 
 @pytest.fixture(scope="module")
-def image(client: DockerClient) -> Iterator[str]:
+def image() -> Iterator[str]:
     """Return an image with a shell and an nvidia-smi that prints eight H200, and remove it in the end."""
-    name = f"llm-monitor-test/nvidia-smi:{uuid.uuid4().hex[:8]}"
-    docker = ["docker", "--host", f"unix://{client.socket_path}"]
     played = INSIDE_ONLY + PLAYED.partition("\n")[2]
     files = {
         "bin/nvidia-smi": played,
@@ -60,29 +55,8 @@ def image(client: DockerClient) -> Iterator[str]:
         # A mount point must be there, for the root is read-only.
         "tmp/.keep": "",
     }
-    subprocess.run([*docker, "import", "-", name], input=root_archive(files), check=True, capture_output=True)
-    yield name
-    subprocess.run([*docker, "image", "rm", name], check=True, capture_output=True)
-
-
-def root_archive(files: dict[str, str]) -> bytes:
-    """Return a root file system with a shell, cat and sleep, the libraries that they need, and these files."""
-    archive = io.BytesIO()
-    with tarfile.open(fileobj=archive, mode="w") as tar:
-        libraries = set()
-        for program in ("sh", "cat", "sleep"):
-            path = shutil.which(program)
-            assert path, f"{program} is not on this machine"
-            tar.add(os.path.realpath(path), f"bin/{program}")
-            listing = subprocess.run(["ldd", path], check=True, capture_output=True, text=True).stdout
-            libraries.update(re.findall(r"(/\S+) \(0x", listing))
-        for library in sorted(libraries):
-            tar.add(os.path.realpath(library), library.lstrip("/"))
-        for name, text in files.items():
-            entry = tarfile.TarInfo(name)
-            entry.mode, entry.size = 0o755, len(text.encode())
-            tar.addfile(entry, io.BytesIO(text.encode()))
-    return archive.getvalue()
+    with imported("nvidia-smi", PROGRAMS, files) as reference:
+        yield reference
 
 
 @pytest.fixture(autouse=True)
@@ -132,15 +106,9 @@ def test_a_container_that_hangs_is_removed(check: Any, monkeypatch: pytest.Monke
 
 
 @pytest.mark.usefixtures("without_toolkit")
-def test_an_image_without_the_driver_is_told(check: Any, image: str, client: DockerClient) -> None:
-    name = f"{image}-bare"
-    docker = ["docker", "--host", f"unix://{client.socket_path}"]
-    archive = root_archive({"tmp/.keep": ""})
-    subprocess.run([*docker, "import", "-", name], input=archive, check=True, capture_output=True)
-    try:
-        result = check(image=name)
-    finally:
-        subprocess.run([*docker, "image", "rm", name], check=True, capture_output=True)
+def test_an_image_without_the_driver_is_told(check: Any) -> None:
+    with imported("bare", PROGRAMS, {"tmp/.keep": ""}) as reference:
+        result = check(image=reference)
     assert "The driver's programs, such as nvidia-smi, did not get into the container" in result["msg"]
 
 

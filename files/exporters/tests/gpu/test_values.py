@@ -245,6 +245,14 @@ def test_what_a_consumer_card_lacks_is_absent(fake: FakeNvml, start_gpu: StartGp
     assert not scrape.failing()
 
 
+def test_a_registration_with_the_fabric_that_failed(fake: FakeNvml, start_gpu: StartGpu) -> None:
+    fake.update({"gpu.1.fabric_status": 999, "gpu.2.fabric_state": 1, "gpu.2.fabric_status": 999})
+    scrape = Scrape(start_gpu(fake))
+    failed = scrape.by("gpu", "fabric_unhealthy", aspect="registration_failed")
+    # Of one that has not come to its end, the state tells.
+    assert failed == {gpu: int(gpu == "1") for gpu in "0134567"}
+
+
 def test_without_ecc_there_are_no_errors_to_count(fake: FakeNvml, start_gpu: StartGpu) -> None:
     fake.update({"count": 2, "gpu.1.ecc_mode": 0})
     scrape = Scrape(start_gpu(fake))

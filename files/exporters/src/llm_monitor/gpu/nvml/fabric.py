@@ -17,6 +17,7 @@ _ASPECTS = {
 _WIDTH = 0x3
 # Four bits, of which 1 says that there is none, and more what it is.
 _CONFIGURATION = "incorrect_configuration"
+_REGISTRATION = "registration_failed"
 _CONFIGURATION_SHIFT = pynvml.NVML_GPU_FABRIC_HEALTH_MASK_SHIFT_INCORRECT_CONFIGURATION
 _CONFIGURATION_WIDTH = pynvml.NVML_GPU_FABRIC_HEALTH_MASK_WIDTH_INCORRECT_CONFIGURATION
 
@@ -29,7 +30,11 @@ def read_fabric(reader: Reader) -> tuple[int | None, dict[str, bool]]:
     info = reader.call(_info)
     if info is None or info.state == pynvml.NVML_GPU_FABRIC_STATE_NOT_SUPPORTED:
         return None, {}
-    return info.state, _faults(info.healthMask)
+    faults = _faults(info.healthMask)
+    if info.state == pynvml.NVML_GPU_FABRIC_STATE_COMPLETED:
+        # A registration can have come to its end with an error.
+        faults[_REGISTRATION] = info.status != pynvml.NVML_SUCCESS
+    return info.state, faults
 
 
 def _info(handle: Any) -> Any:
