@@ -5,7 +5,10 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from contextlib import suppress
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 import pytest
@@ -153,6 +156,24 @@ def test_every_log_line_is_one_json_object(start_node: Start) -> None:
     assert events[0] == "listening"
     assert events[-1] == "stopped"
     assert all({"event", "level", "logger", "timestamp"} <= set(line) for line in lines)
+
+
+def test_an_idle_exporter_rests_and_still_knows_the_date(start_node: Start) -> None:
+    def wakes() -> int:
+        status = Path(f"/proc/{node.process.pid}/status").read_text()
+        return int(status.partition("voluntary_ctxt_switches:")[2].split()[0])
+
+    def age() -> float:
+        date = parsedate_to_datetime(node.get("/health").headers["date"])
+        return (datetime.now(UTC) - date).total_seconds()
+
+    node = start_node()
+    # What comes a second after the start is over.
+    time.sleep(1.5)
+    before, began = wakes(), time.monotonic()
+    time.sleep(2)
+    assert wakes() - before <= 2 * (time.monotonic() - began)
+    assert age() < 3
 
 
 def test_sigterm_ends_an_idle_exporter(start_node: Start) -> None:

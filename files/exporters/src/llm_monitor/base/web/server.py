@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import structlog
@@ -20,6 +20,7 @@ _GRACE_SECONDS = 2
 _KEEP_ALIVE_SECONDS = 75
 _BACKLOG = 256
 _SETTLED_SECONDS = 1.0
+_TICK_SECONDS = 1.0
 
 _log = structlog.get_logger(__name__)
 
@@ -44,12 +45,32 @@ class Service:
 
 
 class Server(uvicorn.server.Server):
-    """A uvicorn server that leaves the signals to whoever runs several of them."""
+    """A uvicorn server that leaves the signals to whoever runs several of them, and rests more."""
+
+    def __init__(self, config: Config) -> None:
+        """Serve as `config` says."""
+        super().__init__(config)
+        self._stopped = asyncio.Event()
+
+    def stop(self) -> None:
+        """Let `serve` end."""
+        self.should_exit = True
+        self._stopped.set()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Capture nothing."""
         yield
+
+    async def main_loop(self) -> None:
+        """Renew the date in the answers' headers once a second, until `stop`.
+
+        uvicorn's own loop looks ten times a second whether to end. Between two scrapes nothing else
+        costs as much: 0.2 % of a core.
+        """
+        while not await self.on_tick(0):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopped.wait(), _TICK_SECONDS)
 
 
 def listen(address: str, port: int, setting: str) -> socket.socket:
@@ -79,7 +100,7 @@ async def serve(services: Sequence[Service], credentials: Credentials) -> None:
         _log.info("stopping")
         for service, server in zip(services, servers, strict=True):
             service.engine.stop()
-            server.should_exit = True
+            server.stop()
 
     loop = asyncio.get_running_loop()
     for number in uvicorn.server.HANDLED_SIGNALS:
