@@ -39,8 +39,9 @@ integration: .venv/dev .cache/tools engine ## Tests of parts together, with a re
 molecule: .venv/dev .cache/tools engine ## Rollouts onto hosts with their own engine: default and fleet
 	@tools/molecule.sh
 
-bench: .venv/dev .cache/tools ## Our exporters beside Debian's, in the same run
+bench: .venv/dev .cache/tools ## Our exporters beside others, in the same run
 	@python bench/exporters.py
+	@python bench/gpu.py
 
 docs: .venv/dev ## Write the generated documents again
 	@tools/docs.sh
