@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test lint sanity units integration molecule bench docs engine clean
+.PHONY: help demo demo-down test lint sanity units integration molecule test-gpu test-gpu-wheels bench docs engine clean
 
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -13,7 +13,7 @@ export LC_ALL := C.UTF-8
 export LLM_MONITOR_TOOLS := $(CURDIR)/.cache/tools/usr/bin
 
 help: ## List these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: .venv/ansible ## Roll out on this machine and show where everything is (safe to run again)
 	@tools/demo.sh
@@ -38,6 +38,12 @@ integration: .venv/dev .cache/tools engine ## Tests of parts together, with a re
 
 molecule: .venv/dev .cache/tools engine ## Rollouts onto hosts with their own engine: default and fleet
 	@tools/molecule.sh
+
+test-gpu: ## Check the GPU exporter against nvidia-smi on a machine with GPUs (ARGS=--help tells more)
+	@PYTHON='$(PYTHON)' tools/test_gpu.sh run $(ARGS)
+
+test-gpu-wheels: ## Fetch what test-gpu needs on a machine without network, whose Python is GPU_PYTHON
+	@PYTHON='$(PYTHON)' GPU_PYTHON='$(GPU_PYTHON)' GPU_ARCH='$(GPU_ARCH)' tools/test_gpu.sh wheels
 
 bench: .venv/dev .cache/tools ## Our exporters beside others, in the same run
 	@python bench/exporters.py

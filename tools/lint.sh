@@ -11,7 +11,8 @@ step ruff ruff check . files/exporters
 step ruff-format ruff format --check . files/exporters
 step mypy mypy
 step mypy-tools mypy tools docs/build bench
-step mypy-exporters mypy --config-file files/exporters/pyproject.toml files/exporters/src
+step mypy-exporters mypy --config-file files/exporters/pyproject.toml files/exporters/src \
+  files/exporters/tests/hardware
 step yamllint yamllint --strict .
 step ansible-lint ansible-lint --offline
 step hadolint hadolint "${dockerfiles[@]}"

@@ -16,7 +16,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 WRITTEN = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "files/exporters/README.md")] + [
-    ROOT / "docs" / f"{name}.md" for name in ("architecture", "deployment", "development", "operation")
+    ROOT / "docs" / f"{name}.md" for name in ("architecture", "deployment", "development", "hardware", "operation")
 ]
 DOCUMENTS = [*WRITTEN, *sorted((ROOT / "docs").rglob("*.md")), *sorted(ROOT.glob("roles/*/README.md"))]
 DOCUMENTS = list(dict.fromkeys(DOCUMENTS))
