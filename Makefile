@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test lint sanity units integration molecule test-gpu test-gpu-wheels bench docs engine clean
+.PHONY: help demo demo-down test lint sanity units integration molecule test-gpu test-gpu-wheels bench docs compiler engine clean
 
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -30,13 +30,13 @@ lint: .venv/dev sanity ## Style and static checks of every file
 sanity: .venv/dev ## ansible-test sanity, in a copy where the collection has its proper path
 	@tools/sanity.sh
 
-units: .venv/dev .cache/tools ## Tests of single parts: exporters, plugins, rules, contracts
+units: .venv/dev .cache/tools compiler ## Tests of single parts: exporters, plugins, rules, contracts
 	@tools/suite.sh units files/exporters/tests tests/unit tests/rules tests/contract
 
-integration: .venv/dev .cache/tools engine ## Tests of parts together, with a real engine and a real Prometheus
+integration: .venv/dev .cache/tools compiler engine ## Tests of parts together, with a real engine and a real Prometheus
 	@tools/suite.sh integration tests/integration tests/e2e
 
-molecule: .venv/dev .cache/tools engine ## Rollouts onto hosts with their own engine: default and fleet
+molecule: .venv/dev .cache/tools compiler engine ## Rollouts onto hosts with their own engine: default, fleet and gpu
 	@tools/molecule.sh
 
 test-gpu: ## Check the GPU exporter against nvidia-smi on a machine with GPUs (ARGS=--help tells more)
@@ -45,12 +45,15 @@ test-gpu: ## Check the GPU exporter against nvidia-smi on a machine with GPUs (A
 test-gpu-wheels: ## Fetch what test-gpu needs on a machine without network, whose Python is GPU_PYTHON
 	@PYTHON='$(PYTHON)' GPU_PYTHON='$(GPU_PYTHON)' GPU_ARCH='$(GPU_ARCH)' tools/test_gpu.sh wheels
 
-bench: .venv/dev .cache/tools ## Our exporters beside others, in the same run
+bench: .venv/dev .cache/tools compiler ## Our exporters beside others, in the same run
 	@python bench/exporters.py
 	@python bench/gpu.py
 
 docs: .venv/dev ## Write the generated documents again
 	@tools/docs.sh
+
+compiler:
+	@tools/compiler.sh
 
 engine: .venv/ansible
 	@tools/engine.sh start

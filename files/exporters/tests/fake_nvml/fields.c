@@ -50,7 +50,7 @@ static const struct {
     bool summable;
 } of_links[] = {
     {138, L_transmit, true}, {139, L_receive, true},     {161, L_replays, false},
-    {162, L_recoveries, false}, {163, L_crc_errors, false}, {165, L_active, false},
+    {162, L_recoveries, false}, {163, L_crc_errors, false}, {165, L_field_state, false},
 };
 
 static unsigned int links_of(const struct gpu *gpu)
@@ -68,7 +68,11 @@ static nvmlReturn_t read_link(const struct gpu *gpu, unsigned int link, int numb
     unsigned int links = links_of(gpu);
     if (links == 0)
         return NVML_ERROR_NOT_SUPPORTED;
-    return link < links ? number_u64(&gpu->link[link][number], value) : NVML_ERROR_INVALID_ARGUMENT;
+    if (link >= links)
+        return NVML_ERROR_INVALID_ARGUMENT;
+    if (number == L_field_state && gpu->link[link][number].automatic)
+        number = L_active;
+    return number_u64(&gpu->link[link][number], value);
 }
 
 static nvmlReturn_t sum_links(const struct gpu *gpu, int number, unsigned long long *sum)

@@ -92,6 +92,7 @@ static const char *const h200[] = {
     "link.*.replays = 0",
     "link.*.recoveries = 0",
     "link.*.crc_errors = 0",
+    "link.*.field_state = auto",
     "fabric_state = 3",
     "fabric_status = 0",
     "fabric_clique = 0",

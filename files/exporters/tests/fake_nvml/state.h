@@ -44,7 +44,8 @@ struct number {
     X(gpm, 1) X(mig_mode, 1) X(mig_mode_pending, 1) X(event_types, 1)
 
 #define LINK_NUMBERS(X) \
-    X(active, 1) X(transmit, 1 / 1024.0) X(receive, 1 / 1024.0) X(replays, 1) X(recoveries, 1) X(crc_errors, 1)
+    X(active, 1) X(transmit, 1 / 1024.0) X(receive, 1 / 1024.0) X(replays, 1) X(recoveries, 1) X(crc_errors, 1) \
+    X(field_state, 1)
 
 #define MIG_NUMBERS(X) \
     X(gpu_instance, 1) X(compute_instance, 1) X(slices, 1) X(multiprocessors, 1) \

@@ -217,6 +217,29 @@ def test_serial_numbers_and_links_are_given_on_request(fake: FakeNvml, start_gpu
     assert links["4"] == 3 * MIB
 
 
+def test_links_that_go_down_are_seen_in_one_call_a_gpu(fake: FakeNvml, start_gpu: StartGpu) -> None:
+    fake.update({"count": 2})
+    running = start_gpu(fake)
+    assert Scrape(running).by("gpu", "nvlink_links_active") == {"0": 18, "1": 18}
+    calls = fake.calls()["nvmlDeviceGetNvLinkState"]
+    fake.update({"gpu.0.link.4.active": 0, "gpu.0.link.5.active": 0})
+    assert Scrape(running).by("gpu", "nvlink_links_active") == {"0": 16, "1": 18}
+    fake.update({"gpu.0.link.4.active": 1})
+    assert Scrape(running).by("gpu", "nvlink_links_active") == {"0": 17, "1": 18}
+    assert fake.calls()["nvmlDeviceGetNvLinkState"] == calls
+
+
+def test_links_whose_field_says_otherwise_are_asked_one_by_one(
+    fake: FakeNvml, start_gpu: StartGpu
+) -> None:
+    fake.update({"count": 2, "gpu.0.link.*.field_state": 0})
+    fake.update({"gpu.1.link.*.field_state": "NOT_SUPPORTED", "gpu.0.link.3.active": 0})
+    running = start_gpu(fake)
+    assert Scrape(running).by("gpu", "nvlink_links_active") == {"0": 17, "1": 18}
+    fake.update({"gpu.0.link.3.active": 1, "gpu.1.link.7.active": 0})
+    assert Scrape(running).by("gpu", "nvlink_links_active") == {"0": 18, "1": 17}
+
+
 def test_energy_is_the_integral_of_power(fake: FakeNvml, start_gpu: StartGpu) -> None:
     fake.update({"gpu.*.power": 600, "gpu.*.energy": "1000 + auto"})
     running = start_gpu(fake)

@@ -249,7 +249,7 @@ NVLINK_ERRORS = _gpu(
 NVLINK_LINKS_ACTIVE = _gpu(
     "llm_monitor_gpu_nvlink_links_active",
     GAUGE,
-    "NVLinks that are up (nvmlDeviceGetNvLinkState).",
+    "NVLinks that are up (nvmlDeviceGetNvLinkState, or FI 165 where both agree).",
 )
 
 ECC_MODE = _gpu(

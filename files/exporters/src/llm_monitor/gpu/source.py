@@ -25,6 +25,7 @@ from llm_monitor.gpu.nvml.fabric import read_fabric
 from llm_monitor.gpu.nvml.library import Nvml
 from llm_monitor.gpu.nvml.memory import read_memory
 from llm_monitor.gpu.nvml.mig import read_mig
+from llm_monitor.gpu.nvml.nvlink import read_nvlink
 from llm_monitor.gpu.nvml.processes import read_processes
 from llm_monitor.gpu.nvml.reader import Reader, decoded, undecoded
 from llm_monitor.gpu.nvml.xids import OnXid, watch_xids
@@ -200,8 +201,8 @@ class NvmlSource:
             return Pcie(
                 generation=reader.call(pynvml.nvmlDeviceGetCurrPcieLinkGeneration),
                 width=reader.call(pynvml.nvmlDeviceGetCurrPcieLinkWidth),
-                generation_max=reader.call(pynvml.nvmlDeviceGetMaxPcieLinkGeneration),
-                width_max=reader.call(pynvml.nvmlDeviceGetMaxPcieLinkWidth),
+                generation_max=reader.once(pynvml.nvmlDeviceGetMaxPcieLinkGeneration),
+                width_max=reader.once(pynvml.nvmlDeviceGetMaxPcieLinkWidth),
                 replays=reader.call(pynvml.nvmlDeviceGetPcieReplayCounter),
                 failures=reader.failures,
             )
@@ -209,21 +210,7 @@ class NvmlSource:
     def nvlink(self, gpu: Gpu) -> NvLink:
         """Return how it is connected to other GPUs."""
         with self._nvml.read(gpu) as reader:
-            states = {
-                link: state
-                for link in range(pynvml.NVML_NVLINK_MAX_LINKS)
-                if (state := reader.call(pynvml.nvmlDeviceGetNvLinkState, link)) is not None
-            }
-            traffic = fields.traffic(states if self._per_link else None) if states else {}
-            errors = fields.link_errors(states)
-            answers = reader.fields([*traffic, *errors])
-            return NvLink(
-                active=sum(states.values()) if states else None,
-                transmitted=fields.traffic_of(fields.TRANSMITTED, traffic, answers),
-                received=fields.traffic_of(fields.RECEIVED, traffic, answers),
-                errors=fields.sums(errors, answers),
-                failures=reader.failures,
-            )
+            return read_nvlink(reader, self._per_link)
 
     def health(self, gpu: Gpu) -> Health:
         """Return what tells of failing hardware, and its modes."""

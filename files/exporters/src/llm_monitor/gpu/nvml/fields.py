@@ -55,6 +55,11 @@ def link_errors(links: Iterable[int]) -> dict[Field, str]:
     return {(field, link): kind for link in links for kind, field in _LINK_ERRORS.items()}
 
 
+def link_states(links: Iterable[int]) -> dict[Field, int]:
+    """Return the fields of the links' states (0 is down), with the link each is about."""
+    return {(pynvml.NVML_FI_DEV_NVLINK_GET_STATE, link): link for link in links}
+
+
 def sums(wanted: Mapping[Field, str], answers: Mapping[Field, float]) -> dict[str, int]:
     """Return the sums of `answers` by what `wanted` calls them."""
     totals: dict[str, int] = {}

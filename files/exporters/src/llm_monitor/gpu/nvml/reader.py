@@ -111,6 +111,13 @@ class Reader:
         """
         return self.attempt((function.__name__, *arguments), function, self.device.handle)
 
+    def once(self, function: Callable[..., Any]) -> Any:
+        """Do as `call`, but only once while the library is open: the answer stays the same."""
+        kept = self.device.kept
+        if kept.get(function.__name__) is None:
+            kept[function.__name__] = self.call(function)
+        return kept[function.__name__]
+
     def attempt(self, key: Key, function: Callable[..., Any], subject: Any) -> Any:
         """Do as `call`, but with `subject`: a MIG device, a sample. `key` names call and arguments.
 
