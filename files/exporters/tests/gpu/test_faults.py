@@ -123,6 +123,21 @@ def test_the_exporter_survives_a_driver_reload(fake: FakeNvml, start_gpu: StartG
     wait_for(lambda: Scrape(running).one("xid_errors_total", gpu=6, xid=94) == 1)
 
 
+def test_all_that_wait_for_a_driver_try_it_once(fake: FakeNvml, start_gpu: StartGpu) -> None:
+    """Waiting for events keeps the library in use, and more and more collectors wait for that."""
+    fake.hang("nvmlEventSetWait_v2", 1)
+    running = start_gpu(fake)
+    wait_for(lambda: fake.calls().get("nvmlEventSetWait_v2", 0) > 0)
+    Scrape(running)
+    opened = fake.calls()["nvmlInitWithFlags"]
+    fake.update({"generation": 2, "init.error": "DRIVER_NOT_LOADED"})
+    wait_for(lambda: Scrape(running).one("up") == 0)
+    # One try for all that waited for the events' wait to end, and one of whoever came after the pause.
+    assert 1 <= fake.calls()["nvmlInitWithFlags"] - opened <= 2
+    fake.set("init.error", None)
+    wait_for(lambda: Scrape(running).one("up") == 1, 10)
+
+
 def test_a_hanging_call_takes_one_gpu_and_nothing_else(fake: FakeNvml, start_gpu: StartGpu) -> None:
     running = start_gpu(fake, GPU__PATIENCE="500ms")
     Scrape(running)

@@ -122,7 +122,7 @@ class Nvml:
             message = "NVML is being opened and has not answered yet"
             raise DriverError(message)
         try:
-            if self._gone or not self._open:
+            if not self._usable():
                 self._reopen()
             self._users += 1
         finally:
@@ -130,13 +130,17 @@ class Nvml:
 
     def _reopen(self) -> None:
         """Close what has gone and open anew, at growing intervals while that fails."""
-        if time.monotonic() < self._retry_at:
+        before = self._retry_at
+        if time.monotonic() < before:
             raise DriverError(self._gone)
-        if not self._changed.wait_for(lambda: self._users == 0, _PATIENCE):
+        if not self._changed.wait_for(lambda: self._users == 0 or self._usable(), _PATIENCE):
             message = f"{self._gone}; a call to it has not returned yet"
             raise DriverError(message)
-        if self._open and not self._gone:
+        # Others waited as well, and one of them has been here first.
+        if self._usable():
             return
+        if self._retry_at != before:
+            raise DriverError(self._gone)
         try:
             self._close()
             pynvml.nvmlInit()
@@ -152,6 +156,9 @@ class Nvml:
         self._pause = _FIRST_PAUSE
         driver = decoded(undecoded(pynvml.nvmlSystemGetDriverVersion)())
         _log.info("NVML is open", gpus=len(self._devices), driver=driver)
+
+    def _usable(self) -> bool:
+        return self._open and not self._gone
 
     def _close(self) -> None:
         if not self._open:
