@@ -1,10 +1,15 @@
 """Parts of the GPU exporter by themselves."""
 
+import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 
-from llm_monitor.gpu.fleet import BusyError, Turn
+from llm_monitor.base.collection.collector import Deadline
+from llm_monitor.gpu.facts import Gpu, Processes
+from llm_monitor.gpu.fleet import BusyError, Fleet, Turn
 from llm_monitor.gpu.rising import Rising
 
 
@@ -41,3 +46,34 @@ def test_a_turn_is_waited_for_and_given_up_behind_one_that_hangs() -> None:
     turn.take("load", 5)
     turn.give_back()
     timer.join()
+
+
+class Failing:
+    """A source of GPUs of which every call fails."""
+
+    def gpus(self) -> list[Gpu]:
+        return [Gpu(index, str(index)) for index in range(8)]
+
+    def processes(self, _gpu: Gpu) -> Processes:
+        return Processes((), ("it fails",))
+
+
+def test_what_questions_meet_at_the_same_time_is_all_kept() -> None:
+    questions = [f"question {number}" for number in range(6)]
+    begun = threading.Barrier(len(questions))
+    source = Failing()
+
+    def ask(fleet: Fleet, question: str) -> None:
+        begun.wait()
+        fleet.ask(question, source.processes, Deadline.after(5))
+
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(len(questions)) as threads:
+            for _ in range(200):
+                fleet = Fleet(source, 1)  # type: ignore[arg-type]
+                list(threads.map(partial(ask, fleet), questions))
+                assert all(len(fleet.trouble(gpu)) == len(questions) for gpu in source.gpus())
+    finally:
+        sys.setswitchinterval(usual)

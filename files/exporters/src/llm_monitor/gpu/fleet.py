@@ -88,6 +88,7 @@ class Fleet:
         """Give each GPU `patience` seconds for each question."""
         self.source = source
         self.troubles: dict[Gpu, dict[str, str]] = {}
+        self._noting = threading.Lock()
         self._patience = patience
         self._crew = Crew("gpu-read")
         self._questions: dict[str, Question] = {}
@@ -156,16 +157,17 @@ class Fleet:
 
     def _note(self, question: str, problems: Mapping[Gpu, str]) -> None:
         """Keep what is wrong, with a log line when that changes."""
-        self.troubles = {gpu: known for gpu, known in self.troubles.items() if gpu in problems}
-        for gpu, problem in problems.items():
-            known = self.troubles.setdefault(gpu, {})
-            about = {"gpu": gpu.index, "gpu_uuid": gpu.uuid, "question": question}
-            if problem and question not in known:
-                _log.warning("GPU could not be read", **about, error=problem)
-            if problem:
-                known[question] = problem
-            elif known.pop(question, None):
-                _log.info("GPU can be read again", **about)
+        with self._noting:
+            self.troubles = {gpu: known for gpu, known in self.troubles.items() if gpu in problems}
+            for gpu, problem in problems.items():
+                known = self.troubles.setdefault(gpu, {})
+                about = {"gpu": gpu.index, "gpu_uuid": gpu.uuid, "question": question}
+                if problem and question not in known:
+                    _log.warning("GPU could not be read", **about, error=problem)
+                if problem:
+                    known[question] = problem
+                elif known.pop(question, None):
+                    _log.info("GPU can be read again", **about)
 
 
 def _problem(outcome: Outcome[Reading] | None) -> str:
