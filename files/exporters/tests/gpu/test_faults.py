@@ -200,6 +200,17 @@ def test_a_failing_call_costs_only_what_it_gives(fake: FakeNvml, start_gpu: Star
     wait_for(lambda: Scrape(running).one("responding", gpu=2) == 1)
 
 
+def test_processes_that_are_not_told_are_not_none(fake: FakeNvml, start_gpu: StartGpu) -> None:
+    fake.processes(0, [])
+    fake.fail("nvmlDeviceGetComputeRunningProcesses_v3", gpu=1)
+    fake.fail("nvmlDeviceGetComputeRunningProcesses_v3", "UNKNOWN", gpu=2)
+    running = start_gpu(fake)
+    scrape = Scrape(running)
+    assert scrape.gpus("processes") == ALL - {1, 2}
+    assert scrape.one("processes", gpu=0) == 0
+    assert running.get("/api/v1/processes").status_code == 200
+
+
 def test_an_older_driver_lacks_functions(tmp_path: Path, start_gpu: StartGpu) -> None:
     missing = [
         "nvmlDeviceGetMarginTemperature",

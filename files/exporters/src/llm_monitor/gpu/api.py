@@ -85,7 +85,8 @@ def _gpus(fleet: Fleet) -> list[dict[str, Any]]:
 
 def _processes(fleet: Fleet, containers: Containers) -> list[dict[str, Any]]:
     answers = fleet.recent("process", fleet.source.processes)
-    owners = containers.of(one.pid for _, reading in answers for one in reading.processes)
+    found = [(gpu, one) for gpu, reading in answers for one in reading.processes or ()]
+    owners = containers.of(process.pid for _, process in found)
     return [
         {
             "pid": process.pid,
@@ -97,8 +98,7 @@ def _processes(fleet: Fleet, containers: Containers) -> list[dict[str, Any]]:
             "gpu": gpu.index,
             "gpu_uuid": gpu.uuid,
         }
-        for gpu, reading in answers
-        for process in reading.processes
+        for gpu, process in found
     ]
 
 

@@ -218,6 +218,8 @@ def give_activity(labels: Labels, activity: Activity) -> Iterator[Sample]:
 
 def give_processes(containers: Containers, labels: Labels, reading: Processes) -> Iterator[Sample]:
     """Give how many processes compute on a GPU, and what each container has of it."""
+    if reading.processes is None:
+        return
     yield metrics.PROCESSES(len(reading.processes), *labels)
     owners = containers.of(process.pid for process in reading.processes)
     memory: dict[str, int] = {}

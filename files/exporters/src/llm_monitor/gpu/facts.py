@@ -201,9 +201,9 @@ class Process(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Processes:
-    """The processes that compute on a GPU."""
+    """The processes that compute on a GPU; None where the driver does not say."""
 
-    processes: tuple[Process, ...]
+    processes: tuple[Process, ...] | None
     failures: tuple[str, ...] = ()
 
 

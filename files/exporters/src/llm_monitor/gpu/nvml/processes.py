@@ -36,8 +36,10 @@ def read_processes(reader: Reader) -> Processes:
     """Return the processes that compute on the GPU, with what they use of it."""
     handle = reader.device.handle
     listed = reader.attempt(("nvmlDeviceGetComputeRunningProcesses_v3",), _running, handle)
+    if listed is None:
+        return Processes(None, reader.failures)
     memory: dict[int, int | None] = {}
-    for one in listed or ():
+    for one in listed:
         # A process on several MIG devices is listed several times.
         known, used = memory.get(one.pid), one.usedGpuMemory
         memory[one.pid] = used if known is None or used is None else known + used
