@@ -152,6 +152,12 @@ def test_other_addresses_are_refused(address: str) -> None:
         docker_address(address)
 
 
+def test_a_program_whose_name_is_cut_within_a_letter(tmp_path: Path) -> None:
+    proc(tmp_path, 7, "0::/\n")
+    (tmp_path / "7" / "comm").write_bytes(b"modele-generat\xc3\n")
+    assert Containers(str(tmp_path), "").program(7) == "modele-generat\\xc3"
+
+
 def test_what_containers_have_of_a_gpu(
     tmp_path: Path, fake: FakeNvml, docker: Docker, start_gpu: StartGpu
 ) -> None:

@@ -70,11 +70,15 @@ class Containers:
         return found
 
     def program(self, pid: int) -> str:
-        """Return the name of a process' program, without its arguments; empty when it has ended."""
+        """Return the name of a process' program, without its arguments; empty when it has ended.
+
+        Bytes that are no UTF-8 become escapes: the kernel cuts names after 15 bytes.
+        """
         try:
-            return read_text(f"{self._proc}/{pid}/comm").rstrip("\n")
+            name = read_text(f"{self._proc}/{pid}/comm").rstrip("\n")
         except SourceError:
             return ""
+        return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
     def _ids(self, pid: int) -> list[str]:
         """Return the ids in the paths of a process' control groups, the outermost first."""
