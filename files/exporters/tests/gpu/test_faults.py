@@ -188,6 +188,21 @@ def test_a_library_that_hangs_as_it_is_opened(fake: FakeNvml, start_gpu: StartGp
     wait_for(lambda: Scrape(running).one("up") == 1, 20)
 
 
+@pytest.mark.parametrize("error", ["NOT_SUPPORTED", "UNKNOWN"])
+def test_a_link_that_goes_down_brings_no_errors_of_others(
+    fake: FakeNvml, start_gpu: StartGpu, error: str
+) -> None:
+    """The sum without it is lower, and must not look like a counter that began anew."""
+    fake.set("gpu.1.link.*.replays", 100)
+    running = start_gpu(fake)
+    assert Scrape(running).one("nvlink_errors_total", gpu=1, kind="replay") == 1800
+    fake.set("gpu.1.link.5.replays", error)
+    for _ in range(3):
+        assert Scrape(running).one("nvlink_errors_total", gpu=1, kind="replay") == 1800
+    fake.set("gpu.1.link.4.replays", 103)
+    assert Scrape(running).one("nvlink_errors_total", gpu=1, kind="replay") == 1803
+
+
 def test_a_failing_call_costs_only_what_it_gives(fake: FakeNvml, start_gpu: StartGpu) -> None:
     fake.fail("nvmlDeviceGetEnforcedPowerLimit", "UNKNOWN", gpu=2)
     running = start_gpu(fake)

@@ -25,9 +25,9 @@ THROTTLE = {
 TRANSMITTED = pynvml.NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_TX
 RECEIVED = pynvml.NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_RX
 _LINK_ERRORS = {
-    "replay": pynvml.NVML_FI_DEV_NVLINK_ERROR_DL_REPLAY,
-    "recovery": pynvml.NVML_FI_DEV_NVLINK_ERROR_DL_RECOVERY,
-    "crc": pynvml.NVML_FI_DEV_NVLINK_ERROR_DL_CRC,
+    pynvml.NVML_FI_DEV_NVLINK_ERROR_DL_REPLAY: "replay",
+    pynvml.NVML_FI_DEV_NVLINK_ERROR_DL_RECOVERY: "recovery",
+    pynvml.NVML_FI_DEV_NVLINK_ERROR_DL_CRC: "crc",
 }
 
 
@@ -50,9 +50,9 @@ def traffic_of(
     }
 
 
-def link_errors(links: Iterable[int]) -> dict[Field, str]:
-    """Return the fields of the links' errors, with the kind of each."""
-    return {(field, link): kind for link in links for kind, field in _LINK_ERRORS.items()}
+def link_errors(links: Iterable[int]) -> list[Field]:
+    """Return the fields of the links' errors."""
+    return [(field, link) for link in links for field in _LINK_ERRORS]
 
 
 def link_states(links: Iterable[int]) -> dict[Field, int]:
@@ -60,10 +60,10 @@ def link_states(links: Iterable[int]) -> dict[Field, int]:
     return {(pynvml.NVML_FI_DEV_NVLINK_GET_STATE, link): link for link in links}
 
 
-def sums(wanted: Mapping[Field, str], answers: Mapping[Field, float]) -> dict[str, int]:
-    """Return the sums of `answers` by what `wanted` calls them."""
+def error_sums(answers: Mapping[Field, float]) -> dict[str, int]:
+    """Return the sums over all links of what fields of `link_errors` answer, by kind."""
     totals: dict[str, int] = {}
-    for field, answer in answers.items():
-        if (name := wanted.get(field)) is not None:
-            totals[name] = totals.get(name, 0) + int(answer)
+    for (field, _), answer in answers.items():
+        kind = _LINK_ERRORS[field]
+        totals[kind] = totals.get(kind, 0) + int(answer)
     return totals

@@ -6,9 +6,10 @@ import pynvml
 
 from llm_monitor.gpu.facts import NvLink
 from llm_monitor.gpu.nvml import fields
-from llm_monitor.gpu.nvml.reader import Reader
+from llm_monitor.gpu.nvml.reader import Field, Reader
 
 _KEPT = "NVLinks"
+_ERRORS = "NVLinks' errors"
 
 
 class Links(NamedTuple):
@@ -34,13 +35,16 @@ def read_nvlink(reader: Reader, per_link: bool) -> NvLink:
     states = fields.link_states(links) if known is None or known.told_by_field else {}
     answers = reader.fields([*traffic, *errors, *states])
     told = {link: answers[field] != 0 for field, link in states.items() if field in answers}
+    # A link that goes down takes none of its errors out of the sums.
+    counted: dict[Field, float] = reader.device.kept.setdefault(_ERRORS, {})
+    counted.update((one, answers[one]) for one in errors if one in answers)
     if known is None and not reader.problems:
         reader.device.kept[_KEPT] = Links(links, told_by_field=told == called)
     return NvLink(
         active=sum((called or told).values()) if links else None,
         transmitted=fields.traffic_of(fields.TRANSMITTED, traffic, answers),
         received=fields.traffic_of(fields.RECEIVED, traffic, answers),
-        errors=fields.sums(errors, answers),
+        errors=fields.error_sums(counted),
         failures=reader.failures,
     )
 
