@@ -247,6 +247,9 @@ def test_an_older_driver_lacks_functions(tmp_path: Path, start_gpu: StartGpu) ->
     assert not scrape.failing()
     unsupported = running.get("/api/v1/gpus").json()[0]["unsupported"]
     assert unsupported["nvmlDeviceGetMarginTemperature"] == "Function Not Found"
+    # They are called as NVML calls them, not as functions of this exporter.
+    assert set(missing) <= unsupported.keys()
+    assert all(name.startswith(("nvml", "field(", "GPM metric(")) for name in unsupported)
 
 
 def test_xids_repeat_and_are_counted(fake: FakeNvml, start_gpu: StartGpu) -> None:

@@ -261,7 +261,7 @@ class NvmlSource:
 
 
 def _identity(reader: Reader) -> Identity:
-    call = reader.call
+    call, handle = reader.call, reader.device.handle
     limits = {
         name: call(pynvml.nvmlDeviceGetTemperatureThreshold, number)
         for name, number in _THRESHOLDS.items()
@@ -273,7 +273,7 @@ def _identity(reader: Reader) -> Identity:
         driver=decoded(driver),
         cuda=decoded(cuda),
         vbios=reader.text(pynvml.nvmlDeviceGetVbiosVersion),
-        pci_bus_id=decoded(reader.call(_pci_bus_id)),
+        pci_bus_id=decoded(reader.attempt(("nvmlDeviceGetPciInfo_v3",), _bus_id, handle)),
         serial=reader.text(pynvml.nvmlDeviceGetSerial),
         clocks_max=_clocks(reader, pynvml.nvmlDeviceGetMaxClockInfo),
         # Some GPUs answer 0 for a limit that they don't have.
@@ -315,5 +315,5 @@ def _driver(_: None) -> Any:
     return undecoded(pynvml.nvmlSystemGetDriverVersion)()
 
 
-def _pci_bus_id(handle: Any) -> Any:
+def _bus_id(handle: Any) -> Any:
     return pynvml.nvmlDeviceGetPciInfo_v3(handle).busId

@@ -27,7 +27,7 @@ def read_fabric(reader: Reader) -> tuple[int | None, dict[str, bool]]:
 
     The state is None, and there are no faults, where a GPU has no fabric.
     """
-    info = reader.call(_info)
+    info = reader.attempt(("nvmlDeviceGetGpuFabricInfoV",), _info, reader.device.handle)
     if info is None or info.state == pynvml.NVML_GPU_FABRIC_STATE_NOT_SUPPORTED:
         return None, {}
     faults = _faults(info.healthMask)
