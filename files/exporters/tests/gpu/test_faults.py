@@ -56,6 +56,26 @@ def test_errors_of_a_lost_gpu_stay_counted(fake: FakeNvml, start_gpu: StartGpu) 
     wait_for(lambda: Scrape(running).one("xid_errors_total", gpu=5, xid=31) == 1, 20)
 
 
+def test_the_last_gpu_that_is_lost_leaves_what_brought_it_down(
+    fake: FakeNvml, start_gpu: StartGpu
+) -> None:
+    fake.set("count", 1)
+    running = start_gpu(fake)
+    wait_for(lambda: fake.calls().get("nvmlEventSetWait_v2", 0) > 0)
+    fake.xid(0, 79)
+    wait_for(lambda: Scrape(running).one("xid_errors_total", gpu=0, xid=79) == 1)
+    fake.lose(0)
+    wait_for(lambda: Scrape(running).one("gpus") == 0)
+    scrape = Scrape(running)
+    assert scrape.one("gpus_expected") == 1
+    assert scrape.one("xid_errors_total", gpu=0, xid=79) == 1
+    assert scrape.one("up") == 1
+    assert {"power", "load"} <= scrape.failing()
+    assert not {"presence", "xid"} & scrape.failing()
+    fake.bring_back(0)
+    wait_for(lambda: Scrape(running).gpus("power_watts") == {0})
+
+
 def test_the_expected_number_can_be_set(fake: FakeNvml, start_gpu: StartGpu) -> None:
     fake.set("count", 7)
     scrape = Scrape(start_gpu(fake, GPU__EXPECTED="8"))
@@ -132,7 +152,7 @@ def test_all_that_wait_for_a_driver_try_it_once(fake: FakeNvml, start_gpu: Start
     opened = fake.calls()["nvmlInitWithFlags"]
     fake.update({"generation": 2, "init.error": "DRIVER_NOT_LOADED"})
     wait_for(lambda: Scrape(running).one("up") == 0)
-    # One try for all that waited for the events' wait to end, and one of whoever came after the pause.
+    # One try for all that waited for the wait to end, and one of whoever came after the pause.
     assert 1 <= fake.calls()["nvmlInitWithFlags"] - opened <= 2
     fake.set("init.error", None)
     wait_for(lambda: Scrape(running).one("up") == 1, 10)

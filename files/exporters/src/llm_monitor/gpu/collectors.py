@@ -65,14 +65,12 @@ class PresenceCollector:
         """Expect so many GPUs; 0 expects the most that have been seen."""
         self._fleet = fleet
         self._expected = expected
-        self._most = 0
 
     def collect(self, _deadline: Deadline, /) -> Iterator[Sample]:
         """Give how many GPUs there are and should be."""
-        gpus = self._fleet.gpus()
-        self._most = max(self._most, len(gpus))
+        gpus = self._fleet.left()
         yield metrics.GPUS(len(gpus))
-        yield metrics.GPUS_EXPECTED(self._expected or self._most)
+        yield metrics.GPUS_EXPECTED(self._expected or self._fleet.most)
         for gpu in gpus:
             yield metrics.RESPONDING(int(not self._fleet.trouble(gpu)), str(gpu.index), gpu.uuid)
 
@@ -90,7 +88,7 @@ class XidCollector:
 
     def collect(self, _deadline: Deadline, /) -> Iterator[Sample]:
         """Give each GPU's errors, those of a GPU that is lost by now as well."""
-        for (gpu, xid), (count, last) in self._xids.counted(self._fleet.gpus()).items():
+        for (gpu, xid), (count, last) in self._xids.counted(self._fleet.left()).items():
             labels = str(gpu.index), gpu.uuid, str(xid)
             yield metrics.XID_ERRORS(count, *labels)
             if last is not None:

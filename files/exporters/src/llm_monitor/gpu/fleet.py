@@ -81,12 +81,14 @@ class Fleet:
 
     Attributes:
         source: The source.
+        most: The most GPUs that could be asked at once since the start.
         troubles: By GPU, what could not be read the last time it was asked, by question.
     """
 
     def __init__(self, source: GpuSource, patience: float) -> None:
         """Give each GPU `patience` seconds for each question."""
         self.source = source
+        self.most = 0
         self.troubles: dict[Gpu, dict[str, str]] = {}
         self._noting = threading.Lock()
         self._patience = patience
@@ -126,8 +128,20 @@ class Fleet:
         Raises:
             SourceError: When there is none.
         """
+        if gpus := self.left():
+            return gpus
+        message = "all GPUs are lost"
+        raise SourceError(message)
+
+    def left(self) -> list[Gpu]:
+        """Return the GPUs that can be asked; none when all that there were are lost.
+
+        Raises:
+            SourceError: When there has been none since the start.
+        """
         gpus = self.source.gpus()
-        if not gpus:
+        self.most = max(self.most, len(gpus))
+        if not self.most:
             message = "the driver gives access to no GPU"
             raise SourceError(message)
         return gpus
