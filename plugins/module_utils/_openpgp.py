@@ -20,6 +20,7 @@ from collections.abc import Iterator
 _ARMOR = re.compile(
     rb"-----BEGIN PGP PUBLIC KEY BLOCK-----[ \t]*\r?\n(.*?)-----END PGP PUBLIC KEY BLOCK-----", re.DOTALL
 )
+_ARMOR_HEADER = re.compile(rb"[A-Za-z]+: .*")
 _PUBLIC_KEY = 6
 
 
@@ -47,10 +48,16 @@ def fingerprints(content: bytes) -> list[str]:
 
 
 def _binary(content: bytes) -> bytes:
-    """Return the packets of a file, with the armor taken off if it has one."""
+    """Return the packets of a file, with the armor taken off if it has one.
+
+    Programs that read keys differ in what they pass over: apt takes the keys from an armor of any name. So nothing is
+    passed over.
+    """
     blocks = _ARMOR.findall(content)
     if not blocks:
         return content
+    if _ARMOR.sub(b"", content).strip():
+        raise KeyFileError("it holds something besides armored public keys")
     try:
         return b"".join(base64.b64decode(_without_headers(block), validate=True) for block in blocks)
     except binascii.Error as error:
@@ -61,6 +68,8 @@ def _without_headers(block: bytes) -> bytes:
     """Return an armor's lines of data: what comes after the empty line that ends the headers, without the checksum."""
     lines = [line.strip() for line in block.splitlines()]
     start = lines.index(b"") + 1 if b"" in lines else 0
+    if not all(map(_ARMOR_HEADER.fullmatch, lines[: max(0, start - 1)])):
+        raise KeyFileError("its armor has a header that is none")
     return b"".join(line for line in lines[start:] if not line.startswith(b"="))
 
 

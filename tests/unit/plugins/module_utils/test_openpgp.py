@@ -31,9 +31,10 @@ def binary(armored: bytes) -> bytes:
         (binary(ONE_ARMORED), [ONE]),
         (BOTH_ARMORED, [ONE, TWO]),
         (binary(BOTH_ARMORED), [ONE, TWO]),
-        (b"for the repository:\n" + ONE_ARMORED + BOTH_ARMORED, [ONE, ONE, TWO]),
+        (ONE_ARMORED + b"\n" + BOTH_ARMORED, [ONE, ONE, TWO]),
+        (ONE_ARMORED.replace(b"\n\n", b"\nVersion: GnuPG v2\nComment: our own\n\n", 1), [ONE]),
     ],
-    ids=["armored", "armored on windows", "binary", "two armored", "two binary", "two blocks"],
+    ids=["armored", "armored on windows", "binary", "two armored", "two binary", "two blocks", "armor's headers"],
 )
 def test_every_key_is_found(content: bytes, found: list[str]) -> None:
     assert fingerprints(content) == found
@@ -48,6 +49,23 @@ def test_key_in_a_packet_of_the_newer_form_is_the_same() -> None:
 def test_long_packet_of_the_newer_form_is_passed_over() -> None:
     user_id = b"\xcd\xc0\x08" + b"x" * 200
     assert fingerprints(user_id + binary(ONE_ARMORED)) == [ONE]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        BOTH_ARMORED.replace(b"PUBLIC KEY BLOCK", b"MESSAGE") + ONE_ARMORED,
+        ONE_ARMORED + BOTH_ARMORED.replace(b"PUBLIC KEY BLOCK", b"ARMORED FILE"),
+        BOTH_ARMORED.replace(b"BLOCK-----", b"BLOCK-----x") + ONE_ARMORED,
+        binary(BOTH_ARMORED) + ONE_ARMORED,
+        BOTH_ARMORED.replace(b"\n\n", b"\n").replace(b"-----END PGP PUBLIC KEY BLOCK-----\n", b"") + ONE_ARMORED,
+        ONE_ARMORED.replace(b"\n\n", b"\n" + base64.b64encode(binary(BOTH_ARMORED)) + b"\n\n", 1),
+    ],
+    ids=["before", "behind", "odd line", "binary", "unended", "as a header"],
+)
+def test_no_other_program_finds_a_key_that_was_passed_over(content: bytes) -> None:
+    with pytest.raises(KeyFileError, match=r"something besides|header that is none|armor is damaged"):
+        fingerprints(content)
 
 
 @pytest.mark.parametrize(
