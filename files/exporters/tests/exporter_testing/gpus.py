@@ -1,7 +1,5 @@
 """What tests ask of the series of a running GPU exporter."""
 
-from collections.abc import Iterable
-
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter_testing.process import Running
@@ -48,8 +46,3 @@ class Scrape:
     def names(self) -> set[str]:
         """Return the names of all series."""
         return {name for name, _ in self.series}
-
-
-def total(values: Iterable[float]) -> float:
-    """Return the sum of `values`."""
-    return sum(values)
