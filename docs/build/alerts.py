@@ -130,7 +130,9 @@ def _alert(
     yield from ["| parameter | default | meaning |", "| --- | --- | --- |"]
     for parameter, default in defaults.items():
         meaning = explained.get((name, parameter), "")
-        yield f"| `{parameter}` | {f'`{default}`' if default != '' else 'empty'} | {meaning} |"
+        # GitHub's tables end a cell at a pipe, even within code.
+        shown = str(default).replace("|", r"\|")
+        yield f"| `{parameter}` | {f'`{shown}`' if default != '' else 'empty'} | {meaning} |"
     runbook = defaults.get("runbook", name)
     yield from ["", f"Runbook: [{runbook}](runbooks/{runbook}.md)"]
 

@@ -92,6 +92,17 @@ def test_links_lead_somewhere(document: Path) -> None:
     assert wrong == []
 
 
+@pytest.mark.parametrize("document", DOCUMENTS, ids=named)
+def test_rows_of_tables_have_as_many_cells_as_their_head(document: Path) -> None:
+    """A pipe within a cell, even in code, begins another cell that GitHub leaves out."""
+    text = FENCE.sub("", document.read_text(encoding="utf-8"))
+    wrong = []
+    for table in re.findall(r"^\|.*(?:\n\|.*)+", text, re.MULTILINE):
+        cells = [len(re.findall(r"(?<!\\)\|", row)) for row in table.splitlines()]
+        wrong += [row for row, count in zip(table.splitlines(), cells, strict=True) if count != cells[0]]
+    assert wrong == []
+
+
 @pytest.mark.parametrize("document", WRITTEN, ids=named)
 def test_paths_exist(document: Path) -> None:
     wrong = []
