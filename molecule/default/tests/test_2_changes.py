@@ -48,7 +48,7 @@ def test_container_on_a_gpu_has_its_name_if_docker_may_be_asked(box: Box, roll_o
     roll_out.succeeds("site.yml", exporters_docker_socket="/var/run/docker.sock")
     container = box.containers()["gpu-exporter"]
     assert container["Config"]["User"] == "65532:65532"
-    assert container["HostConfig"]["GroupAdd"] == [box.run("stat --format=%%g /var/run/docker.sock")]
+    assert container["HostConfig"]["GroupAdd"] == [box.run("stat --format=%g /var/run/docker.sock")]
     # Any container will do for one that computes.
     pid = box.containers()["prometheus"]["State"]["Pid"]
     box.run(f"echo 'gpu.3.process.{pid}.memory = 1073741824' >> /srv/fake-nvml/state")
