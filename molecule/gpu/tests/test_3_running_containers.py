@@ -70,4 +70,6 @@ def test_specification_and_exporter_follow_the_driver(h200: Box, roll_out: Rollo
     assert "STAND_IN_DRIVER=595.10.02" in h200.os.file(SPEC).content_string
     after = h200.started()
     assert {service for service in after if after[service] != before[service]} == {"gpu-exporter"}
-    assert "STAND_IN_DRIVER=595.10.02" in h200.run("docker exec llm-monitor-gpu-exporter-1 env")
+    # What CDI adds is the process' own, and no part of what the engine knows of the container.
+    pid = h200.containers()["gpu-exporter"]["State"]["Pid"]
+    assert "STAND_IN_DRIVER=595.10.02" in h200.run(f"tr '\\0' ' ' < /proc/{pid}/environ")
