@@ -2,7 +2,9 @@
 
 import ctypes
 import threading
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import pynvml
@@ -16,6 +18,7 @@ from llm_monitor.gpu.nvml.reader import (
     LOST,
     Device,
     DriverError,
+    GpuLostError,
     decoded,
     reason_of,
     undecoded,
@@ -24,7 +27,7 @@ from llm_monitor.gpu.nvml.reader import (
 OnXid = Callable[[Gpu, int], None]
 
 # A wait holds up the opening of the library anew, so it is short.
-_WAIT_MILLISECONDS = 1000
+_WAIT_SECONDS = 1.0
 _XIDS = pynvml.nvmlEventTypeXidCriticalError
 
 _log = structlog.get_logger(__name__)
@@ -49,19 +52,28 @@ def _watch(nvml: Nvml, stop: threading.Event, on_xid: OnXid) -> None:
     with nvml.use():
         session, watched = nvml.session, nvml.present()
         events = _Events(watched)
-    while not stop.is_set():
-        nvml.devices()
-        with nvml.use():
-            if nvml.session != session:
-                # The library was closed meanwhile, and the set with it.
-                return
-            if nvml.present() != watched:
+    try:
+        while not stop.is_set():
+            nvml.devices()
+            with nvml.use():
+                if nvml.session != session:
+                    return
+                if nvml.present() != watched:
+                    events.drain(stop, on_xid)
+                    return
+                begun, came = time.monotonic(), False
+                try:
+                    came = events.take(on_xid, _WAIT_SECONDS)
+                except GpuLostError:
+                    nvml.touch()
+            if not came:
+                # Where the driver does not wait, this does.
+                stop.wait(max(0.0, begun + _WAIT_SECONDS - time.monotonic()))
+    finally:
+        with suppress(SourceError), nvml.use():
+            # Where the library was closed meanwhile, the set was closed with it.
+            if nvml.session == session:
                 events.free()
-                return
-            if not events.wait(on_xid):
-                nvml.touch()
-                # Not in a hurry, in case that all answer and the wait still fails.
-                stop.wait(_WAIT_MILLISECONDS / 1000)
 
 
 class _Events:
@@ -83,26 +95,31 @@ class _Events:
             message = "no GPU lets its XIDs be watched"
             raise SourceError(message)
 
-    def wait(self, on_xid: OnXid) -> bool:
-        """Wait for one event; return False when a GPU is lost.
+    def take(self, on_xid: OnXid, seconds: float) -> bool:
+        """Wait so long for one event; return whether one came.
 
         Raises:
+            GpuLostError: When a GPU is lost.
             SourceError: When waiting fails otherwise.
         """
         try:
-            event = pynvml.nvmlEventSetWait_v2(self._set, _WAIT_MILLISECONDS)
+            event = pynvml.nvmlEventSetWait_v2(self._set, int(seconds * 1000))
         except pynvml.NVMLError as error:
             if error.value == pynvml.NVML_ERROR_TIMEOUT:
-                return True
-            if error.value in LOST:
                 return False
-            kind = DriverError if error.value in CLOSED else SourceError
+            kinds = dict.fromkeys(CLOSED, DriverError) | dict.fromkeys(LOST, GpuLostError)
             message = f"nvmlEventSetWait_v2: {reason_of(error.value)}"
-            raise kind(message) from error
+            raise kinds.get(error.value, SourceError)(message) from error
         gpu = self._gpus.get(_address(event.device)) or self._by_uuid(event.device)
         if gpu is not None:
             on_xid(gpu, int(event.eventData))
         return True
+
+    def drain(self, stop: threading.Event, on_xid: OnXid) -> None:
+        """Take what is queued: it tells why a GPU was lost."""
+        with suppress(GpuLostError):
+            while not stop.is_set() and self.take(on_xid, 0):
+                continue
 
     def free(self) -> None:
         """Give the set back."""
