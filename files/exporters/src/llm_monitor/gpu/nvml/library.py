@@ -95,6 +95,7 @@ class Nvml:
             if device is None or device.lost:
                 message = f"GPU {gpu.index} ({gpu.uuid}) is lost"
                 raise GpuLostError(message)
+            device.doubt()
             yield Reader(device)
 
     @contextmanager
@@ -154,8 +155,7 @@ class Nvml:
             raise DriverError(self._gone) from error
         self._gone = ""
         self._pause = _FIRST_PAUSE
-        driver = decoded(undecoded(pynvml.nvmlSystemGetDriverVersion)())
-        _log.info("NVML is open", gpus=len(self._devices), driver=driver)
+        _log.info("NVML is open", gpus=len(self._devices))
 
     def _usable(self) -> bool:
         return self._open and not self._gone
@@ -170,17 +170,22 @@ class Nvml:
             _log.info("NVML was closed already", reason=reason_of(error.value))
 
     def _refresh(self) -> None:
-        """Look again when the number of GPUs has changed, or some are missing."""
+        """Look again when the number of GPUs has changed, or some are missing.
+
+        What is known stays when the driver is there and only fails to count.
+        """
         try:
             present = self.present()
-            if pynvml.nvmlDeviceGetCount() != len(present):
+            if not pynvml.nvmlDeviceGetCount() == len(present) == len(self._devices):
                 self._devices = _find(present)
                 for device in self._devices:
                     if device not in present:
                         gpu = device.gpu
                         _log.info("GPU found", gpu=gpu.index, gpu_uuid=gpu.uuid)
         except pynvml.NVMLError as error:
-            raise DriverError(reason_of(error.value)) from error
+            if error.value in CLOSED or not present:
+                raise DriverError(reason_of(error.value)) from error
+            _once.info("GPUs can't be counted", "nvmlDeviceGetCount", reason=reason_of(error.value))
         self._refreshed = time.monotonic()
 
 
@@ -188,22 +193,28 @@ def _find(known: Sequence[Device]) -> tuple[Device, ...]:
     """Return the GPUs that answer, those that are `known` as they are."""
     by_index = {one.gpu.index: one for one in known}
     indexes = range(pynvml.nvmlDeviceGetCount())
-    found = (by_index.get(index) or _device(index) for index in indexes)
+    found = (_device(index, by_index.get(index)) for index in indexes)
     return tuple(device for device in found if device is not None)
 
 
-def _device(index: int) -> Device | None:
-    """Return a GPU, None when it does not answer; raise NVMLError when the driver has gone."""
+def _device(index: int, known: Device | None) -> Device | None:
+    """Return the GPU of that index, which is `known` unless it is another one by now.
+
+    Returns None for one that is not known and does not answer; raises NVMLError when the driver
+    has gone.
+    """
     try:
         handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-        uuid = decoded(undecoded(pynvml.nvmlDeviceGetUUID)(handle))
+        gpu = Gpu(index, decoded(undecoded(pynvml.nvmlDeviceGetUUID)(handle)))
+        if known is not None and known.gpu == gpu:
+            return known
         _touch(handle)
     except pynvml.NVMLError as error:
         if error.value in CLOSED:
             raise
         _once.info("a GPU does not answer", str(index), reason=reason_of(error.value))
-        return None
-    return Device(Gpu(index, uuid), handle)
+        return known
+    return Device(gpu, handle)
 
 
 def _touch(handle: object) -> None:
