@@ -2,14 +2,19 @@
 
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import Any
 
+import pynvml
 import pytest
 
 from llm_monitor.base.collection.collector import Deadline
-from llm_monitor.gpu.facts import Gpu, Processes
+from llm_monitor.gpu.facts import Gpu, Process, Processes
 from llm_monitor.gpu.fleet import BusyError, Fleet, Turn
+from llm_monitor.gpu.nvml import processes, reader
+from llm_monitor.gpu.nvml.reader import Device, Reader
 from llm_monitor.gpu.rising import Rising
 
 
@@ -24,6 +29,8 @@ from llm_monitor.gpu.rising import Rising
         # Twice loaded again.
         ([100, 0, 0, 5, 1, 2], [100, 100, 100, 105, 105, 107]),
         ([0.5, 0.25, 0.25], [0.5, 0.5, 0.75]),
+        # What can be no count.
+        ([5, float("nan"), 2**70, -1, 6, 7], [5, 5, 5, 5, 6, 7]),
     ],
 )
 def test_a_counter_never_falls(raw: list[float], expected: list[float]) -> None:
@@ -77,3 +84,43 @@ def test_what_questions_meet_at_the_same_time_is_all_kept() -> None:
                 assert all(len(fleet.trouble(gpu)) == len(questions) for gpu in source.gpus())
     finally:
         sys.setswitchinterval(usual)
+
+
+def test_a_call_that_is_not_supported_is_tried_again_much_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Rights, for one, can be given while the exporter runs."""
+    device = Device(Gpu(0, "GPU-0"), None)
+    with pytest.raises(AssertionError):
+        Reader(device).attempt(("call",), refuse_to_be_called, None)
+    Reader(device).judge(("call",), pynvml.NVML_ERROR_NO_PERMISSION)
+    device.doubt()
+    assert Reader(device).attempt(("call",), refuse_to_be_called, None) is None
+    monkeypatch.setattr(reader, "_TRUST_SECONDS", 0.0)
+    device.doubt()
+    with pytest.raises(AssertionError):
+        Reader(device).attempt(("call",), refuse_to_be_called, None)
+
+
+def refuse_to_be_called(_: object) -> None:
+    raise AssertionError
+
+
+def test_a_sample_of_the_future_hides_none_that_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def sample(_: object, seen: int) -> list[Any]:
+        asked.append(seen)
+        one = pynvml.c_nvmlProcessUtilizationSample_t()
+        one.pid, one.smUtil, one.timeStamp = 7, 50, 2**63
+        return [one]
+
+    running = pynvml.c_nvmlProcessInfo_t(pid=7, usedGpuMemory=1)
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetComputeRunningProcesses_v3", lambda _: [running])
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetProcessUtilization", sample)
+    monkeypatch.setattr(processes, "_CLOSEST_SECONDS", 0.0)
+    busy = Reader(Device(Gpu(0, "GPU-0"), None))
+    for _ in range(2):
+        assert processes.read_processes(busy).processes == (Process(7, 1, 0.5),)
+    assert asked[0] == 0
+    assert asked[1] == pytest.approx(time.time() * 1e6, abs=60e6)

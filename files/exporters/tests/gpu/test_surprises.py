@@ -3,7 +3,7 @@
 import time
 
 from exporter_testing.gpus import Scrape
-from exporter_testing.nvml import FakeNvml, Process
+from exporter_testing.nvml import FakeNvml
 from exporter_testing.process import wait_for
 from gpu.conftest import StartGpu
 
@@ -66,3 +66,36 @@ def test_gpus_that_are_known_are_asked_though_they_can_not_be_counted(
     assert "GPUs can't be counted" in running.output.read_text()
     fake.lose(5)
     wait_for(lambda: Scrape(running).one("gpus") == 7)
+
+
+def test_what_a_gpu_lacks_while_it_is_divided_comes_back(
+    fake: FakeNvml, start_gpu: StartGpu
+) -> None:
+    running = start_gpu(fake)
+    assert Scrape(running).gpus("utilization_ratio") == ALL
+    fake.update({"gpu.1.mig_mode": 1, "gpu.1.mig.0.profile": "3g.71gb"})
+    wait_for(lambda: "llm_monitor_gpu_mig_info" in Scrape(running).names())
+    assert Scrape(running).gpus("utilization_ratio") == ALL - {1}
+    fake.set("gpu.1.mig_mode", 0)
+    wait_for(lambda: Scrape(running).gpus("utilization_ratio") == ALL)
+    assert "llm_monitor_gpu_mig_info" not in Scrape(running).names()
+
+
+def test_numbers_that_no_counter_holds_are_passed_over(fake: FakeNvml, start_gpu: StartGpu) -> None:
+    """All bits set is how NVML says that a value is not available."""
+    counters = {"gpu.1.pcie_replays": 7, "gpu.1.ecc_corrected_volatile": 3}
+    fake.update({**counters, "gpu.1.link.*.transmit": "1MiB"})
+    running = start_gpu(fake)
+    sent = Scrape(running).one("nvlink_transmit_bytes_total", gpu=1)
+    absurd = {"gpu.1.pcie_replays": 2**32 - 1, "gpu.1.ecc_corrected_volatile": 2**64 - 1}
+    fake.update({**absurd, "gpu.1.link.*.transmit": 2**70, "gpu.1.utilization": 2**32 - 1})
+    for _ in range(3):
+        scrape = Scrape(running)
+        assert scrape.gpus("pcie_replays_total") == ALL - {1}
+        assert scrape.gpus("utilization_ratio") == ALL - {1}
+    fake.update({**counters, "gpu.1.link.*.transmit": "1MiB"})
+    for _ in range(3):
+        scrape = Scrape(running)
+        assert scrape.one("pcie_replays_total", gpu=1) == 7
+        assert scrape.one("ecc_errors_total", gpu=1, kind="corrected", counter="volatile") == 3
+        assert scrape.one("nvlink_transmit_bytes_total", gpu=1) == sent

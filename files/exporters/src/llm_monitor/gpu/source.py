@@ -148,8 +148,8 @@ class NvmlSource:
         with self._nvml.read(gpu) as reader:
             rates = reader.call(pynvml.nvmlDeviceGetUtilizationRates)
             return Load(
-                utilization=rates and rates.gpu / 100,
-                memory_controller=rates and rates.memory / 100,
+                utilization=rates and _share(rates.gpu),
+                memory_controller=rates and _share(rates.memory),
                 memory=read_memory(reader, reader.device.handle),
                 failures=reader.failures,
             )
@@ -295,6 +295,11 @@ def _ecc_errors(reader: Reader) -> dict[tuple[str, str], int]:
         for counter, number in _ECC_COUNTERS.items()
     }
     return {key: answer for key, answer in answers.items() if answer is not None}
+
+
+def _share(percent: int) -> float | None:
+    """Return a percentage as a ratio, None for more than all."""
+    return percent / 100 if percent <= 100 else None
 
 
 def _thousandth(number: float | None) -> float | None:

@@ -10,12 +10,17 @@ from llm_monitor.gpu.nvml.activity import measure
 from llm_monitor.gpu.nvml.memory import read_memory
 from llm_monitor.gpu.nvml.reader import Reader, decoded, undecoded
 
+_MODE = "nvmlDeviceGetMigMode"
 _BUSY = pynvml.NVML_GPM_METRIC_GRAPHICS_UTIL
 
 
 def read_mig(reader: Reader) -> Mig:
     """Return the GPU's MIG devices; none where MIG is off or not supported."""
     modes = reader.call(pynvml.nvmlDeviceGetMigMode)
+    if modes is not None and reader.device.kept.setdefault(_MODE, modes[0]) != modes[0]:
+        # What a GPU supports is another matter once it is divided, or whole again.
+        reader.device.forget()
+        reader.device.kept[_MODE] = modes[0]
     if modes is None or modes[0] != pynvml.NVML_DEVICE_MIG_ENABLE:
         return Mig((), reader.failures)
     most = reader.call(pynvml.nvmlDeviceGetMaxMigDeviceCount) or 0

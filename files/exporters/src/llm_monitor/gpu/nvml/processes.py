@@ -72,7 +72,9 @@ def _utilization(reader: Reader) -> dict[int, float] | None:
     if now - last.asked < _CLOSEST_SECONDS:
         return last.shares
     key = ("nvmlDeviceGetProcessUtilization",)
-    samples = reader.attempt(key, partial(_samples, last.newest), reader.device.handle)
+    # A sample of the future, or a clock that was set back, must not hide all that come.
+    seen = min(last.newest, time.time_ns() // 1000)
+    samples = reader.attempt(key, partial(_samples, seen), reader.device.handle)
     if samples is None:
         return None
     # More than all of the time is what drivers say of a process that they know nothing of.

@@ -1,5 +1,6 @@
 """Asking one GPU, call by call, and what an error of a call means."""
 
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NoReturn
@@ -11,7 +12,7 @@ from llm_monitor.base.errors import SourceError
 from llm_monitor.base.logs import Once
 from llm_monitor.gpu.facts import Gpu
 
-# What will not change before the driver does, so that such a call is not made again.
+# What hardly changes before the driver does, so that such a call is not made again for a while.
 _UNSUPPORTED = frozenset(
     {
         pynvml.NVML_ERROR_NOT_SUPPORTED,
@@ -29,6 +30,9 @@ CLOSED = frozenset(
         pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH,
     }
 )
+# NVML_VALUE_NOT_AVAILABLE, which is -1, as the types of its numbers hold it.
+_NOT_AVAILABLE = frozenset({2**32 - 1, 2**64 - 1})
+_TRUST_SECONDS = 600.0
 _HINTS = {
     pynvml.NVML_ERROR_LIBRARY_NOT_FOUND: "libnvidia-ml.so.1 is not there: in a container, the "
     "NVIDIA runtime brings it when NVIDIA_DRIVER_CAPABILITIES has utility",
@@ -67,7 +71,7 @@ class Device:
         kept: What a kind of reading keeps for its next time, by its name.
     """
 
-    __slots__ = ("gpu", "handle", "kept", "lost", "unsupported")
+    __slots__ = ("_doubted", "gpu", "handle", "kept", "lost", "unsupported")
 
     def __init__(self, gpu: Gpu, handle: Any) -> None:
         """Stand for the GPU of that handle."""
@@ -76,6 +80,19 @@ class Device:
         self.unsupported: dict[Key, str] = {}
         self.lost = False
         self.kept: dict[str, Any] = {}
+        self._doubted = time.monotonic()
+
+    def forget(self) -> None:
+        """Forget what is known of it."""
+        self.kept.clear()
+        self.unsupported.clear()
+
+    def doubt(self) -> None:
+        """Forget now and then what is not supported: a driver may have refused it only then."""
+        now = time.monotonic()
+        if now - self._doubted >= _TRUST_SECONDS:
+            self._doubted = now
+            self.unsupported.clear()
 
     def told_unsupported(self) -> dict[str, str]:
         """Return what is not supported, for people."""
@@ -128,12 +145,15 @@ class Reader:
         if key in self.device.unsupported:
             return None
         try:
-            return function(subject, *key[1:])
+            answer = function(subject, *key[1:])
         except pynvml.NVMLError as error:
             self.judge(key, error.value)
         except ValueError as error:
             # What the binding raises for text that is no UTF-8.
             self.problems.append(f"{spoken(key)}: {error}")
+        else:
+            told = not isinstance(answer, int) or answer not in _NOT_AVAILABLE
+            return answer if told else None
         return None
 
     def text(self, function: Callable[..., Any]) -> str:
@@ -151,10 +171,10 @@ class Reader:
         values = {}
         for field, answer in zip(wanted, answers or (), strict=False):
             code = answer.nvmlReturn
-            if code == pynvml.NVML_SUCCESS:
-                values[field] = _number(answer.valueType, answer.value)
-            else:
+            if code != pynvml.NVML_SUCCESS:
                 self.judge((FIELD, *field), code)
+            elif (number := _number(answer.valueType, answer.value)) not in _NOT_AVAILABLE:
+                values[field] = number
         return values
 
     def judge(self, key: Key, code: int) -> None:
