@@ -3,6 +3,7 @@
 import json
 import socketserver
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
@@ -14,6 +15,7 @@ from exporter_testing.gpus import Scrape
 from exporter_testing.nvml import FakeNvml, Process
 from exporter_testing.process import wait_for
 from gpu.conftest import StartGpu
+from llm_monitor.gpu import containers
 from llm_monitor.gpu.containers import Container, Containers, docker_address
 
 ONE, TWO = "1a" * 32, "2b" * 32
@@ -35,6 +37,10 @@ class Docker:
     status: int = 200
     body: bytes | None = None
     requests: list[str] = field(default_factory=list)
+    go_on: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.go_on.set()
 
     def answer(self) -> bytes:
         listed = [{"Id": one, "Names": [f"/{name}"]} for one, name in self.names.items()]
@@ -50,8 +56,10 @@ def docker(tmp_path: Path) -> Iterator[Docker]:
             docker.requests.append(self.path)
             body = docker.answer()
             self.send_response(docker.status)
-            self.send_header("Content-Length", str(len(body)))
             self.end_headers()
+            # JSON allows spaces before a value.
+            while not docker.go_on.wait(0.02):
+                self.wfile.write(b" ")
             self.wfile.write(body)
 
         def address_string(self) -> str:
@@ -64,6 +72,7 @@ def docker(tmp_path: Path) -> Iterator[Docker]:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield docker
+        docker.go_on.set()
         server.shutdown()
         thread.join()
 
@@ -109,12 +118,12 @@ def test_within_nested_containers_the_one_that_docker_knows_counts(
 def test_names_come_from_docker_and_are_asked_for_seldom(tmp_path: Path, docker: Docker) -> None:
     proc(tmp_path, 7, f"0::/docker/{ONE}\n")
     docker.names = {ONE: "vllm-llama"}
-    containers = Containers(str(tmp_path), str(docker.path))
+    known = Containers(str(tmp_path), str(docker.path))
     for _ in range(10):
-        assert containers.of([7])[7].name == "vllm-llama"
+        assert known.of([7])[7].name == "vllm-llama"
     # Of a container that is not known yet, a little later.
     proc(tmp_path, 8, f"0::/docker/{TWO}\n")
-    assert containers.of([7, 8])[8].name == TWO[:12]
+    assert known.of([7, 8])[8].name == TWO[:12]
     assert docker.requests == ["/containers/json"]
 
 
@@ -129,6 +138,8 @@ def test_names_come_from_docker_and_are_asked_for_seldom(tmp_path: Path, docker:
         (200, b'["x"]'),
         (200, b"\xff\xfe"),
         (200, b"null"),
+        (200, b'[{"Id": "7", "Names": [7]}]'),
+        (200, b"[" * 100_000),
     ],
 )
 def test_a_docker_api_that_talks_nonsense_costs_the_names_only(
@@ -139,13 +150,49 @@ def test_a_docker_api_that_talks_nonsense_costs_the_names_only(
     assert Containers(str(tmp_path), str(docker.path)).of([7])[7].name == ONE[:12]
 
 
+def test_a_docker_api_that_never_comes_to_an_end_holds_nobody_up(
+    tmp_path: Path, docker: Docker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No socket's timeout sees that: there is always a next byte."""
+    monkeypatch.setattr(containers, "_PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(containers, "_PAUSE_SECONDS", 0.0)
+    proc(tmp_path, 7, f"0::/docker/{ONE}\n")
+    docker.names = {ONE: "vllm-llama"}
+    docker.go_on.clear()
+    slow = Containers(str(tmp_path), str(docker.path))
+    begun = time.monotonic()
+    for _ in range(3):
+        assert slow.of([7])[7].name == ONE[:12]
+    assert time.monotonic() - begun < 2
+    docker.go_on.set()
+    wait_for(lambda: slow.of([7])[7].name == "vllm-llama")
+
+
+def test_what_is_out_of_the_ordinary_costs_no_other_container(
+    tmp_path: Path, docker: Docker
+) -> None:
+    proc(tmp_path, 7, f"0::/docker/{ONE}\n")
+    (tmp_path / "8" / "cgroup").mkdir(parents=True)
+    docker.body = json.dumps([{"Id": ONE, "Names": ["/half \ud800"]}]).encode()
+    known = Containers(str(tmp_path), str(docker.path))
+    assert known.of([7, 8]) == {7: Container("half \\ud800", ONE)}
+
+
 @pytest.mark.parametrize("address", ["", "/run/docker.sock", "http://docker-proxy:2375"])
 def test_addresses_of_docker(address: str) -> None:
     assert docker_address(address) == address
 
 
 @pytest.mark.parametrize(
-    "address", ["docker.sock", "unix:///run/docker.sock", "https://x:1", "http://x", "http://x:y"]
+    "address",
+    [
+        "docker.sock",
+        "unix:///run/docker.sock",
+        "https://x:1",
+        "http://x",
+        "http://x:y",
+        "http://x:65536",
+    ],
 )
 def test_other_addresses_are_refused(address: str) -> None:
     with pytest.raises(ValueError, match="neither a socket"):

@@ -41,6 +41,11 @@ def read_text(path: str) -> str:
     return b"".join(parts).decode("utf-8", "surrogateescape")
 
 
+def printable(text: str) -> str:
+    """Return `text` with its lone surrogates as backslash escapes, so that it can be encoded."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def list_folder(path: str) -> list[str]:
     """Return the names in a folder.
 

@@ -15,17 +15,21 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from llm_monitor.base.errors import SourceError, SourceMissingError
-from llm_monitor.base.files import read_text
+from llm_monitor.base.collection.collector import Deadline
+from llm_monitor.base.collection.isolation import Crew, Isolation
+from llm_monitor.base.errors import SourceError
+from llm_monitor.base.files import printable, read_text
 
 # Docker, containerd and Podman number containers with 64 hexadecimal digits, which stand in the
 # path of the control group whatever its driver (/docker/ID, docker-ID.scope) and version.
 _ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
-_PROXY = re.compile(r"http://[^/:@?#]+:[0-9]{1,5}")
+_PROXY = re.compile(r"http://[^/:@?#]+:([0-9]{1,5})")
+_LAST_PORT = 65535
 _SHORT = 12
 _REFRESH_SECONDS = 60.0
 _PAUSE_SECONDS = 5.0
-_TIMEOUT_SECONDS = 1.0
+_PATIENCE_SECONDS = 1.0
+_TIMEOUT_SECONDS = 5.0
 _LARGEST_ANSWER = 8 << 20
 
 _log = structlog.get_logger(__name__)
@@ -54,6 +58,7 @@ class Containers:
         self._asked = float("-inf")
         self._named = float("-inf")
         self._failing = False
+        self._asking: Isolation[None] = Isolation(Crew("docker-names"))
         self._lock = threading.Lock()
 
     def of(self, pids: Iterable[int]) -> dict[int, Container]:
@@ -84,8 +89,8 @@ class Containers:
         """Return the ids in the paths of a process' control groups, the outermost first."""
         try:
             return _ID.findall(read_text(f"{self._proc}/{pid}/cgroup"))
-        except SourceMissingError:
-            # It has ended since it was listed.
+        except SourceError:
+            # Most likely it has ended since it was listed.
             return []
 
     def _refresh(self, wanted: set[str]) -> None:
@@ -95,16 +100,18 @@ class Containers:
         if not self._docker or not wanted or fresh or now - self._asked < _PAUSE_SECONDS:
             return
         self._asked = now
-        try:
-            self._names = _list(self._docker)
-        except (OSError, http.client.HTTPException, ValueError, TypeError, KeyError) as error:
-            if not self._failing:
-                about = {"docker": self._docker, "error": repr(error)}
-                _log.warning("the Docker API does not tell names", **about)
-            self._failing = True
-        else:
-            self._named = now
-            self._failing = False
+        # It may be slow in a way that no socket's timeout sees. What comes late serves next time.
+        asked = self._asking.run({"names": self._ask}, Deadline.after(_PATIENCE_SECONDS))
+        outcome = asked.get("names")
+        failing = outcome is None or outcome.running or outcome.error is not None
+        if failing and not self._failing:
+            error = repr(outcome.error) if outcome and outcome.error else "it has not answered yet"
+            _log.warning("the Docker API does not tell names", docker=self._docker, error=error)
+        self._failing = failing
+
+    def _ask(self) -> None:
+        self._names = _list(self._docker)
+        self._named = time.monotonic()
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -130,7 +137,10 @@ def _list(docker: str) -> dict[str, str]:
         if response.status != http.client.OK:
             message = f"status {response.status}"
             raise ValueError(message)
-        return {one["Id"]: one["Names"][0].lstrip("/") for one in json.loads(body) if one["Names"]}
+        listed = ((one["Id"], one["Names"]) for one in json.loads(body))
+        return {
+            identifier: printable(names[0]).lstrip("/") for identifier, names in listed if names
+        }
     finally:
         connection.close()
 
@@ -149,7 +159,8 @@ def docker_address(text: object) -> str:
         ValueError: When it is none of them.
     """
     address = str(text)
-    if address and not address.startswith("/") and not _PROXY.fullmatch(address):
+    proxy = _PROXY.fullmatch(address)
+    if address and not address.startswith("/") and not (proxy and int(proxy[1]) <= _LAST_PORT):
         message = "neither a socket's path nor http://host:port"
         raise ValueError(message)
     return address
