@@ -1,11 +1,14 @@
 """The JSON API: the GPUs and the processes on them, as of the last seconds."""
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
+from llm_monitor.base.collection.collector import Deadline
+from llm_monitor.base.collection.isolation import Crew, Isolation
 from llm_monitor.base.errors import SourceError
 from llm_monitor.gpu.containers import Containers
 from llm_monitor.gpu.facts import (
@@ -23,6 +26,8 @@ from llm_monitor.gpu.fleet import Fleet
 
 _TAG = "gpu"
 _UNAVAILABLE = 503
+# Less than what is left to a process that has to end.
+_PATIENCE_SECONDS = 3.0
 
 Told = dict[str, Any]
 
@@ -31,12 +36,14 @@ def create_router(fleet: Fleet, containers: Containers) -> APIRouter:
     """Return the routes that tell of `fleet`; each asks at most once in a few seconds."""
     router = APIRouter(prefix="/api/v1", tags=[_TAG])
 
-    # Plain functions, so that the framework calls them in threads: what they ask may hang.
+    desk = Desk()
+
+    # Plain functions, so that the framework calls them in threads: what they ask takes its time.
     def gpus() -> JSONResponse:
-        return _answer(lambda: _gpus(fleet))
+        return desk.answer("gpus", lambda: _gpus(fleet))
 
     def processes() -> JSONResponse:
-        return _answer(lambda: _processes(fleet, containers))
+        return desk.answer("processes", lambda: _processes(fleet, containers))
 
     for path, route, summary in (
         ("/gpus", gpus, "Each GPU: what it is, its state, and what it does not support."),
@@ -54,11 +61,31 @@ def create_router(fleet: Fleet, containers: Containers) -> APIRouter:
     return router
 
 
-def _answer(ask: Callable[[], list[dict[str, Any]]]) -> JSONResponse:
-    try:
-        return JSONResponse(ask())
-    except SourceError as error:
-        return JSONResponse({"error": str(error)}, status_code=_UNAVAILABLE)
+class Desk:
+    """Answers requests one after the other, whether the driver comes back to it or not.
+
+    The framework's own threads would hold up the process' end.
+    """
+
+    def __init__(self) -> None:
+        """Ask nothing yet."""
+        self._isolation: Isolation[list[Told]] = Isolation(Crew("gpu-api"))
+        self._lock = threading.Lock()
+
+    def answer(self, name: str, ask: Callable[[], list[Told]]) -> JSONResponse:
+        """Return what `ask` gives, else why there is nothing."""
+        with self._lock:
+            outcomes = self._isolation.run({name: ask}, Deadline.after(_PATIENCE_SECONDS))
+        outcome = outcomes.get(name)
+        if outcome is None or outcome.running:
+            problem = "the driver has not answered yet"
+        elif isinstance(outcome.error, SourceError):
+            problem = str(outcome.error)
+        elif outcome.error is not None:
+            raise outcome.error
+        else:
+            return JSONResponse(outcome.value)
+        return JSONResponse({"error": problem}, status_code=_UNAVAILABLE)
 
 
 def _gpus(fleet: Fleet) -> list[dict[str, Any]]:
