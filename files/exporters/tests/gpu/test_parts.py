@@ -147,3 +147,21 @@ def test_a_request_that_waits_for_the_driver_holds_up_neither_client_nor_end(
     assert [thread.daemon for thread in asking] == [True]
     returns.set()
     wait_for(lambda: desk.answer("gpus", ask).body == b'[{"gpu":0}]')
+
+
+def test_requests_that_wait_for_each_other_give_up_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A process that ends waits for all of them."""
+    monkeypatch.setattr(api, "_PATIENCE_SECONDS", 0.3)
+    desk, never = Desk(), threading.Event()
+
+    def ask() -> list[dict[str, Any]]:
+        never.wait(0.2)
+        return []
+
+    begun = time.monotonic()
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(lambda _: desk.answer("gpus", ask).status_code, range(8)))
+    assert time.monotonic() - begun < 1
+    assert set(answers) == {200, 503}

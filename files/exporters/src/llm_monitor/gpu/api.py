@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from llm_monitor.base.collection.collector import Deadline
-from llm_monitor.base.collection.isolation import Crew, Isolation
+from llm_monitor.base.collection.isolation import Crew, Isolation, Outcome
 from llm_monitor.base.errors import SourceError
 from llm_monitor.gpu.containers import Containers
 from llm_monitor.gpu.facts import (
@@ -74,9 +74,7 @@ class Desk:
 
     def answer(self, name: str, ask: Callable[[], list[Told]]) -> JSONResponse:
         """Return what `ask` gives, else why there is nothing."""
-        with self._lock:
-            outcomes = self._isolation.run({name: ask}, Deadline.after(_PATIENCE_SECONDS))
-        outcome = outcomes.get(name)
+        outcome = self._ask(name, ask, Deadline.after(_PATIENCE_SECONDS))
         if outcome is None or outcome.running:
             problem = "the driver has not answered yet"
         elif isinstance(outcome.error, SourceError):
@@ -86,6 +84,17 @@ class Desk:
         else:
             return JSONResponse(outcome.value)
         return JSONResponse({"error": problem}, status_code=_UNAVAILABLE)
+
+    def _ask(
+        self, name: str, ask: Callable[[], list[Told]], deadline: Deadline
+    ) -> Outcome[list[Told]] | None:
+        """Return what became of `ask`, None when its turn did not come before the deadline."""
+        if not self._lock.acquire(timeout=deadline.remaining()):
+            return None
+        try:
+            return self._isolation.run({name: ask}, deadline).get(name)
+        finally:
+            self._lock.release()
 
 
 def _gpus(fleet: Fleet) -> list[dict[str, Any]]:
