@@ -146,7 +146,7 @@ def main() -> None:
         calls = dict.fromkeys((one.name for one in (peer, cold, warm)), 0)
         for number in range(options.rounds):
             for subject, scrapes, pace in plan[number % 3 :] + plan[: number % 3]:
-                others = [one for one, *_ in plan if one is not subject]
+                others = [one[0] for one in plan if one[0] is not subject]
                 calls[subject.name] += measure(subject, others, fake, scrapes, pace)
         with paused([peer, warm]):
             idle = idle_cpu(cold, options.idle)
