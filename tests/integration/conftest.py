@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.llmops.monitoring.plugins.module_utils._docker import DEFAULT_SOCKET, DockerClient
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -28,6 +29,14 @@ class Placed:
 
     def text(self, path: str) -> str:
         return (self.folder / path).read_text()
+
+
+@pytest.fixture(scope="session")
+def client() -> DockerClient:
+    """Return a client of the engine that answers on this machine."""
+    found = DockerClient(os.environ.get("DOCKER_HOST", DEFAULT_SOCKET))
+    found.ping()
+    return found
 
 
 Place = Callable[..., Placed]

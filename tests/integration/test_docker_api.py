@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import time
 import uuid
@@ -12,7 +11,6 @@ from typing import Any
 
 import pytest
 from ansible_collections.llmops.monitoring.plugins.module_utils._docker import (
-    DEFAULT_SOCKET,
     ApiError,
     DockerClient,
     NotFound,
@@ -20,14 +18,6 @@ from ansible_collections.llmops.monitoring.plugins.module_utils._docker import (
 )
 from ansible_collections.llmops.monitoring.plugins.module_utils._gpu_containers import gpu_use
 from ansible_collections.llmops.monitoring.tests.integration.tiny_image import imported
-
-
-@pytest.fixture(scope="module")
-def client() -> DockerClient:
-    """Return a client of the engine that answers on this machine."""
-    found = DockerClient(os.environ.get("DOCKER_HOST", DEFAULT_SOCKET))
-    found.ping()
-    return found
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.llmops.monitoring.plugins.module_utils import _gpu_probe, _gpu_source
-from ansible_collections.llmops.monitoring.plugins.module_utils._docker import DEFAULT_SOCKET, RUN_LABELS, DockerClient
+from ansible_collections.llmops.monitoring.plugins.module_utils._docker import RUN_LABELS, DockerClient
 from ansible_collections.llmops.monitoring.plugins.modules import gpu_assert
 from ansible_collections.llmops.monitoring.tests.integration.tiny_image import imported
 
@@ -34,14 +33,6 @@ test "$NVIDIA_VISIBLE_DEVICES $NVIDIA_DRIVER_CAPABILITIES" = "all utility" || ex
 test "$(cat /proc/net/dev | while read line; do case "$line" in *eth0*) echo eth0 ;; esac; done)" = "" || exit 9
 (echo >/x) 2>/dev/null && exit 9
 """
-
-
-@pytest.fixture(scope="module")
-def client() -> DockerClient:
-    """Return a client of the engine that answers on this machine."""
-    found = DockerClient(os.environ.get("DOCKER_HOST", DEFAULT_SOCKET))
-    found.ping()
-    return found
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from exporter_testing.process import (
+    EXPORTER,
     TESTS,
     Running,
     Start,
@@ -70,14 +71,23 @@ def start(tmp_path: Path, bytecode: dict[str, str]) -> Iterator[Start]:
 
 
 @pytest.fixture
-def start_node(start: Start) -> Start:
-    """Start a node exporter with the given settings."""
+def start_exporter(start: Start) -> Start:
+    """Start the exporter of that name with the given settings, as the image would."""
 
-    def run(**settings: str) -> Running:
+    def run(
+        name: str, settings: Mapping[str, str], environment: Mapping[str, str] | None = None
+    ) -> Running:
         port = free_port()
-        environment = {f"LLM_MONITOR_{name}": text for name, text in settings.items()}
-        environment.update(IMAGE_ENVIRONMENT)
-        command = [str(Path(sys.executable).with_name("llm-monitor-exporter")), "node"]
-        return start(command, port, {"LLM_MONITOR_NODE__PORT": str(port), **environment})
+        settings = {f"{name.upper()}__PORT": str(port), **settings}
+        variables = {f"LLM_MONITOR_{setting}": text for setting, text in settings.items()}
+        return start(
+            [EXPORTER, name], port, {**variables, **IMAGE_ENVIRONMENT, **(environment or {})}
+        )
 
     return run
+
+
+@pytest.fixture
+def start_node(start_exporter: Start) -> Start:
+    """Start a node exporter with the given settings."""
+    return lambda **settings: start_exporter("node", settings)

@@ -13,9 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from exporter_testing.process import Start, free_port, plain_environment, wait_for
+from exporter_testing.process import EXPORTER, Start, free_port, plain_environment, wait_for
 
-EXPORTER = str(Path(sys.executable).with_name("llm-monitor-exporter"))
 HEALTHCHECK = str(Path(sys.executable).with_name("llm-monitor-healthcheck"))
 
 

@@ -5,6 +5,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from pathlib import Path
 import httpx
 
 TESTS = Path(__file__).resolve().parent.parent
+EXPORTER = str(Path(sys.executable).with_name("llm-monitor-exporter"))
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 10.0) -> None:

@@ -65,7 +65,7 @@ class GpuSource(Protocol):
     """What the collectors ask of the GPUs; simulated GPUs answer the same.
 
     Every method raises GpuLostError for a GPU that has gone, and SourceError when the driver or
-    its library can't be had. All but `gpus` and `watch_xids` may hang.
+    its library can't be had. Any may hang; one that hangs about a GPU must leave the others free.
     """
 
     def gpus(self) -> list[Gpu]:

@@ -8,6 +8,7 @@ in both formats; only the families' headers and the end mark differ.
 import zlib
 from collections.abc import Iterable, Mapping
 
+from llm_monitor.base.files import printable
 from llm_monitor.base.metrics.family import HISTOGRAM, Family, Histogram, Value
 
 TEXT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -33,7 +34,7 @@ def label_pairs(family: Family, values: tuple[str, ...]) -> str:
         for name, value in zip(family.labels, values, strict=True)
         if value
     )
-    return ",".join(pairs).encode("utf-8", "backslashreplace").decode()
+    return printable(",".join(pairs))
 
 
 def series_key(family: Family, values: tuple[str, ...]) -> str:
