@@ -16,7 +16,7 @@ from exporter_testing.nvml import FakeNvml, Process
 from exporter_testing.process import wait_for
 from gpu.conftest import StartGpu
 from llm_monitor.gpu import containers
-from llm_monitor.gpu.containers import Container, Containers, docker_address
+from llm_monitor.gpu.containers import Container, Containers
 
 ONE, TWO = "1a" * 32, "2b" * 32
 
@@ -176,27 +176,6 @@ def test_what_is_out_of_the_ordinary_costs_no_other_container(
     docker.body = json.dumps([{"Id": ONE, "Names": ["/half \ud800"]}]).encode()
     known = Containers(str(tmp_path), str(docker.path))
     assert known.of([7, 8]) == {7: Container("half \\ud800", ONE)}
-
-
-@pytest.mark.parametrize("address", ["", "/run/docker.sock", "http://docker-proxy:2375"])
-def test_addresses_of_docker(address: str) -> None:
-    assert docker_address(address) == address
-
-
-@pytest.mark.parametrize(
-    "address",
-    [
-        "docker.sock",
-        "unix:///run/docker.sock",
-        "https://x:1",
-        "http://x",
-        "http://x:y",
-        "http://x:65536",
-    ],
-)
-def test_other_addresses_are_refused(address: str) -> None:
-    with pytest.raises(ValueError, match="neither a socket"):
-        docker_address(address)
 
 
 def test_a_program_whose_name_is_cut_within_a_letter(tmp_path: Path) -> None:

@@ -3,34 +3,25 @@
 The id comes from the process' control groups, the name from the Docker API.
 """
 
-import http.client
-import json
-import re
-import socket
 import threading
 import time
 from collections.abc import Iterable
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 import structlog
 
 from llm_monitor.base.collection.collector import Deadline
 from llm_monitor.base.collection.isolation import Crew, Isolation
+from llm_monitor.base.docker.cgroups import container_ids
+from llm_monitor.base.docker.client import DockerApi
 from llm_monitor.base.errors import SourceError
-from llm_monitor.base.files import printable, read_text
+from llm_monitor.base.files import Garbled, printable, read_text
 
-# Docker, containerd and Podman number containers with 64 hexadecimal digits, which stand in the
-# path of the control group whatever its driver (/docker/ID, docker-ID.scope) and version.
-_ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
-_PROXY = re.compile(r"http://[^/:@?#]+:([0-9]{1,5})")
-_LAST_PORT = 65535
 _SHORT = 12
 _REFRESH_SECONDS = 60.0
 _PAUSE_SECONDS = 5.0
 _PATIENCE_SECONDS = 1.0
 _TIMEOUT_SECONDS = 5.0
-_LARGEST_ANSWER = 8 << 20
 
 _log = structlog.get_logger(__name__)
 
@@ -88,7 +79,7 @@ class Containers:
     def _ids(self, pid: int) -> list[str]:
         """Return the ids in the paths of a process' control groups, the outermost first."""
         try:
-            return _ID.findall(read_text(f"{self._proc}/{pid}/cgroup"))
+            return container_ids(read_text(f"{self._proc}/{pid}/cgroup"))
         except SourceError:
             # Most likely it has ended since it was listed.
             return []
@@ -100,7 +91,7 @@ class Containers:
         if not self._docker or not wanted or fresh or now - self._asked < _PAUSE_SECONDS:
             return
         self._asked = now
-        # It may be slow in a way that no socket's timeout sees. What comes late serves next time.
+        # Nobody waits for a slow answer. What comes late serves next time.
         asked = self._asking.run({"names": self._ask}, Deadline.after(_PATIENCE_SECONDS))
         outcome = asked.get("names")
         failing = outcome is None or outcome.running or outcome.error is not None
@@ -110,57 +101,13 @@ class Containers:
         self._failing = failing
 
     def _ask(self) -> None:
-        self._names = _list(self._docker)
+        self._names = _list(DockerApi(self._docker))
         self._named = time.monotonic()
 
 
-class _UnixConnection(http.client.HTTPConnection):
-    """HTTP over a Unix socket."""
-
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=_TIMEOUT_SECONDS)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(_TIMEOUT_SECONDS)
-        self.sock.connect(self._path)
-
-
-def _list(docker: str) -> dict[str, str]:
+def _list(docker: DockerApi) -> dict[str, str]:
     """Return the names of the running containers by id (Engine API, GET /containers/json)."""
-    connection = _connection(docker)
-    try:
-        connection.request("GET", "/containers/json")
-        response = connection.getresponse()
-        body = response.read(_LARGEST_ANSWER)
-        if response.status != http.client.OK:
-            message = f"status {response.status}"
-            raise ValueError(message)
-        listed = ((one["Id"], one["Names"]) for one in json.loads(body))
-        return {
-            identifier: printable(names[0]).lstrip("/") for identifier, names in listed if names
-        }
-    finally:
-        connection.close()
-
-
-def _connection(docker: str) -> http.client.HTTPConnection:
-    if docker.startswith("/"):
-        return _UnixConnection(docker)
-    url = urlsplit(docker)
-    return http.client.HTTPConnection(url.hostname or "", url.port, timeout=_TIMEOUT_SECONDS)
-
-
-def docker_address(text: object) -> str:
-    """Return `text` if it is a socket's path, an http URL with a host and port, or empty.
-
-    Raises:
-        ValueError: When it is none of them.
-    """
-    address = str(text)
-    proxy = _PROXY.fullmatch(address)
-    if address and not address.startswith("/") and not (proxy and int(proxy[1]) <= _LAST_PORT):
-        message = "neither a socket's path nor http://host:port"
-        raise ValueError(message)
-    return address
+    listed = docker.get("/containers/json", Deadline.after(_TIMEOUT_SECONDS))
+    with Garbled("/containers/json"):
+        pairs = [(one["Id"], one["Names"]) for one in listed]
+        return {one: printable(str(names[0])).lstrip("/") for one, names in pairs if names}

@@ -6,10 +6,11 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 
 from llm_monitor.base.config.model import Duration, ExporterSettings
+from llm_monitor.base.docker.client import docker_address
 from llm_monitor.base.exporter import Exporter
 from llm_monitor.gpu.api import create_router
 from llm_monitor.gpu.collectors import collectors
-from llm_monitor.gpu.containers import Containers, docker_address
+from llm_monitor.gpu.containers import Containers
 from llm_monitor.gpu.fleet import Fleet
 from llm_monitor.gpu.metrics import FAMILIES
 from llm_monitor.gpu.source import GpuSource, NvmlSource

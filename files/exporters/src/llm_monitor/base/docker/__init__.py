@@ -1,0 +1,1 @@
+"""What the Docker engine tells about containers, and which GPUs they use."""
