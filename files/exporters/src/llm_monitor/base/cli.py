@@ -8,7 +8,7 @@ from types import FrameType
 from llm_monitor.base import registry
 from llm_monitor.base.config.reading import Reading
 from llm_monitor.base.errors import SettingsError
-from llm_monitor.base.memory import import_uvicorn
+from llm_monitor.base.memory import import_uvicorn, skip_httpx_command_line
 from llm_monitor.base.version import VERSION
 
 _BAD_SETTINGS = 2
@@ -56,6 +56,7 @@ def run(arguments: Sequence[str]) -> None:
         load(names, reading)
         return
     import_uvicorn()
+    skip_httpx_command_line()
     # Loading the web framework takes longer than reading the settings, so both happen at once.
     from llm_monitor.base.process import run_exporters
 

@@ -32,6 +32,17 @@ def import_uvicorn() -> None:
         del sys.modules[command_line]
 
 
+def skip_httpx_command_line() -> None:
+    """Let what imports httpx leave out its command line, which nobody calls here.
+
+    With it come click and, where they are, rich and pygments: 1 to 2 MiB. It imports nothing
+    itself: not every exporter asks over HTTP.
+    """
+    command_line = _Nothing("httpx._main")
+    vars(command_line)["main"] = lambda: None
+    sys.modules.setdefault(command_line.__name__, command_line)
+
+
 def keep_one_arena() -> None:
     """Let all threads share one heap (glibc's mallopt); elsewhere do nothing.
 
