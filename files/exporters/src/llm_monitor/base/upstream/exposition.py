@@ -123,10 +123,11 @@ def histograms(points: Iterable[Point], name: str, by: Sequence[str]) -> dict[Ke
 class _Parts:
     """What belongs to one histogram of one series."""
 
-    __slots__ = ("buckets", "count", "sum")
+    __slots__ = ("broken", "buckets", "count", "sum")
 
     def __init__(self) -> None:
         """Have nothing yet."""
+        self.broken = False
         self.buckets: dict[float, float] = {}
         self.sum: float | None = None
         self.count: float | None = None
@@ -139,13 +140,16 @@ class _Parts:
             self.count = value
         else:
             try:
-                self.buckets[float(bound)] = value
+                upper = float(bound)
             except ValueError:
-                self.count = math.nan
+                upper = math.nan
+            self.broken = self.broken or math.isnan(upper)
+            self.buckets[upper] = value
 
     def whole(self) -> bool:
         """Return whether it is a histogram: sum, count, and buckets that do not fall."""
-        if self.sum is None or (self.count is None and math.inf not in self.buckets):
+        counted = self.count is not None or math.inf in self.buckets
+        if self.broken or self.sum is None or not counted:
             return False
         total = self.buckets.setdefault(math.inf, self.count or 0.0)
         counts = [0.0, *(self.buckets[bound] for bound in sorted(self.buckets))]

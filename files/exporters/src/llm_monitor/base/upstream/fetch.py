@@ -147,7 +147,10 @@ class Fetcher:
                     return Answer(where, response.status_code, response.headers, body)
         except TimeoutError:
             raise UpstreamError(Reason.TIMEOUT, f"{where}: no whole answer in time") from None
-        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+        except UpstreamError:
+            raise
+        except Exception as error:
+            # Whatever an upstream makes the client's libraries raise, it costs this request only.
             raise failure(where, error) from None
 
     def _trust(self, url: str) -> None:
