@@ -92,16 +92,16 @@ class Exchange:
             OSError, http.client.HTTPException: When it does not answer with HTTP by `deadline`.
         """
         self.socket = _connect(address, deadline)
+        self.response = http.client.HTTPResponse(self.socket, method="GET")
         try:
             host = "docker" if address.startswith("/") else urlsplit(address).netloc
             fields = {"Host": host, "Accept": "application/json", **(headers or {})}
             lines = [f"GET {path} HTTP/1.1", *(f"{one}: {text}" for one, text in fields.items())]
             self.socket.arm()
             self.socket.sendall("\r\n".join([*lines, "", ""]).encode("ascii"))
-            self.response = http.client.HTTPResponse(self.socket, method="GET")
             self.response.begin()
         except BaseException:
-            self.socket.close()
+            self._close()
             raise
 
     def __enter__(self) -> Self:
@@ -110,8 +110,7 @@ class Exchange:
 
     def __exit__(self, *_: object) -> None:
         """End the connection."""
-        self.response.close()
-        self.socket.close()
+        self._close()
 
     def body(self, largest: int) -> bytes:
         """Return the whole body.
@@ -125,6 +124,10 @@ class Exchange:
             message = f"more than {largest} bytes"
             raise ValueError(message)
         return body
+
+    def _close(self) -> None:
+        self.response.close()
+        self.socket.close()
 
 
 def _connect(address: str, deadline: Deadline) -> DeadlineSocket:
