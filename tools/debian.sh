@@ -3,7 +3,7 @@
 # They are not installed, so that no service of theirs starts.
 set -euo pipefail
 folder=$1
-packages=(prometheus prometheus-alertmanager prometheus-node-exporter docker-registry)
+packages=(prometheus prometheus-alertmanager prometheus-node-exporter docker-registry haproxy)
 
 if ! command -v apt-get >/dev/null; then
   echo "This machine has no Debian packages: tests take ${packages[*]} from the path." >&2
@@ -16,7 +16,9 @@ if ! apt-cache show "${packages[@]}" >/dev/null 2>&1; then
 fi
 rm -rf "$folder"
 mkdir -p "$folder/packages"
-(cd "$folder/packages" && apt-get download -q "${packages[@]}" 2>/dev/null)
+# HAProxy is the one whose libraries a machine may lack.
+mapfile -t lacking < <(apt-get install --simulate --no-install-recommends haproxy | awk '/^Inst lib/ {print $2}')
+(cd "$folder/packages" && apt-get download -q "${packages[@]}" "${lacking[@]}" 2>/dev/null)
 for package in "$folder"/packages/*.deb; do
   dpkg-deb --extract "$package" "$folder"
 done
