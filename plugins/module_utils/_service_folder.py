@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 COMPOSE_FILE = "compose.yaml"
-_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _RESERVED_NAMES = ("secrets",)
 
 Contents = Mapping[str, bytes]
@@ -40,8 +40,8 @@ class Paths:
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name) or self.name in _RESERVED_NAMES:
             raise FolderError(
-                f"{self.name!r} can't be the name of a service: use lower-case letters, digits and hyphens, "
-                f"starting with a letter or digit, and none of: {', '.join(_RESERVED_NAMES)}."
+                f"{self.name!r} can't be the name of a service: use lower-case letters, digits, hyphens and "
+                f"underscores, starting with a letter or digit, and none of: {', '.join(_RESERVED_NAMES)}."
             )
 
     @property

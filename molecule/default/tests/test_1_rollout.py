@@ -19,7 +19,13 @@ from ansible_collections.llmops.monitoring.molecule.shared.rollout import (
 
 TOKEN = "molecule-5c1f0d8e7b"
 WEBHOOK = "http://127.0.0.1:9/molecule-webhook"
-SERVICES = {"prometheus": 65534, "alertmanager": 65534, "node-exporter": 65532, "gpu-exporter": 65532}
+SERVICES = {
+    "prometheus": 65534,
+    "alertmanager": 65534,
+    "docker_socket_proxy": 65532,
+    "node-exporter": 65532,
+    "gpu-exporter": 65532,
+}
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +103,11 @@ def test_compose_shows_the_whole_system(box: Box) -> None:
 
 
 def test_all_state_is_in_named_volumes(box: Box) -> None:
-    assert box.volumes() == {"llm-monitor_prometheus-data", "llm-monitor_alertmanager-data"}
+    assert box.volumes() == {
+        "llm-monitor_prometheus-data",
+        "llm-monitor_alertmanager-data",
+        "llm-monitor_docker-socket-proxy",  # in memory, for nothing but its socket
+    }
 
 
 # ---------------------------------------------------------------- network
@@ -118,11 +128,11 @@ def test_folders_and_files_have_their_modes(box: Box) -> None:
     assert modes["compose.yaml"] == ("644", 0)
     assert modes[".last-good"] == ("700", 0)
     assert modes["secrets"] == ("700", 0)
-    for service in ("prometheus", "alertmanager", "exporters"):
+    for service in ("prometheus", "alertmanager", "exporters", "docker_socket_proxy"):
         assert modes[service] == ("755", 0)
         assert modes[f"{service}/compose.yaml"] == ("644", 0)
     secrets = {path: mode for path, mode in modes.items() if path.startswith("secrets/")}
-    owners = {"alertmanager": 65534, "exporters": 65532, "prometheus": 65534}
+    owners = {"alertmanager": 65534, "docker_socket_proxy": 0, "exporters": 65532, "prometheus": 65534}
     folders = {path: mode for path, mode in secrets.items() if path.count("/") == 1}
     assert folders == {f"secrets/{service}": ("700", owner) for service, owner in owners.items()}
     files = {path: mode for path, mode in secrets.items() if path not in folders}
@@ -164,15 +174,17 @@ def test_container_is_contained(containers: dict[str, dict[str, Any]], service: 
     assert host["UTSMode"] == ""
     assert not host["Devices"]
     assert not host["DeviceRequests"]
-    assert host["NetworkMode"] == "llm-monitor_default"
+    assert host["NetworkMode"] == ("none" if service == "docker_socket_proxy" else "llm-monitor_default")
     assert host["RestartPolicy"]["Name"] == "unless-stopped"
     assert host["LogConfig"]["Config"]["max-size"]
     assert config["Healthcheck"]["Test"][0] == "CMD"
     assert container["State"]["Health"]["Status"] == "healthy"
     assert container["RestartCount"] == 0
     mounts = {mount["Destination"]: mount for mount in container["Mounts"]}
-    assert not [mount for mount in mounts.values() if mount["Source"].endswith("docker.sock")]
-    assert {path for path, mount in mounts.items() if mount["RW"]} <= {"/prometheus", "/alertmanager"}
+    holds_socket = any(mount["Source"].endswith("docker.sock") for mount in mounts.values())
+    assert holds_socket == (service == "docker_socket_proxy")
+    writable = {path for path, mount in mounts.items() if mount["RW"]}
+    assert writable <= ({"/run/docker-proxy"} if holds_socket else {"/prometheus", "/alertmanager"})
 
 
 @pytest.mark.parametrize(("service", "user"), SERVICES.items())

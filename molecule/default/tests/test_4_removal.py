@@ -6,7 +6,7 @@ import json
 
 from ansible_collections.llmops.monitoring.molecule.shared.rollout import ALERTMANAGER, PROMETHEUS, Box, Rollout
 
-VOLUMES = {"llm-monitor_prometheus-data", "llm-monitor_alertmanager-data"}
+VOLUMES = {"llm-monitor_prometheus-data", "llm-monitor_alertmanager-data", "llm-monitor_docker-socket-proxy"}
 SILENCE = {
     "matchers": [{"name": "alertname", "value": "Molecule", "isRegex": False, "isEqual": True}],
     "startsAt": "2026-01-01T00:00:00Z",
@@ -43,7 +43,7 @@ def test_uninstall_keeps_the_data(box: Box, roll_out: Rollout) -> None:
 def test_images_can_be_brought_alone(box: Box, roll_out: Rollout) -> None:
     box.run("docker images --quiet | xargs docker image rm --force")
     roll_out.succeeds("images.yml")
-    assert len(box.run("docker images --quiet").split()) == 3
+    assert len(box.run("docker images --quiet").split()) == 4
     assert box.containers() == {}
     assert not box.os.file("/opt/llm-monitor").exists
 

@@ -53,14 +53,15 @@ def test_pinned_images_come_from_the_mirror(watch: Box) -> None:
     assert images(watch) >= {
         f"{REGISTRY}/prom/prometheus:v3.14.0",
         f"{REGISTRY}/prom/alertmanager:v0.28.1",
+        f"{REGISTRY}/library/haproxy:3.2.25",
         f"{REGISTRY}/library/python:3.13.14-slim-trixie",
     }
 
 
 def test_gpu_host_has_only_what_it_runs(gpu: Box) -> None:
     assert not [image for image in images(gpu) if "/prom/" in image]
-    assert set(gpu.containers()) == {"node-exporter", "gpu-exporter"}
-    assert gpu.volumes() == set()
+    assert set(gpu.containers()) == {"docker_socket_proxy", "node-exporter", "gpu-exporter"}
+    assert gpu.volumes() == {"llm-monitor_docker-socket-proxy"}
 
 
 def test_every_host_builds_the_same_exporters(gpu: Box, watch: Box) -> None:

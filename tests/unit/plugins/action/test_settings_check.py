@@ -13,6 +13,7 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[4]
 SECRET = "s3cr3t-of-the-exporters"
 IMAGE = "docker.io/library/any:1"
+IMAGES = ("prometheus", "alertmanager", "docker_socket_proxy", "python")
 
 
 @pytest.fixture
@@ -141,15 +142,15 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
         ["'system_alerts.yml'", "the collection's own"],
     ),
     "no-registry": (
-        {"llm_monitor_registry_images": {"prometheus": "prom/prometheus:v3", "alertmanager": IMAGE, "python": IMAGE}},
+        {"llm_monitor_registry_images": {**dict.fromkeys(IMAGES, IMAGE), "prometheus": "prom/prometheus:v3"}},
         ["llm_monitor_registry_images.prometheus is 'prom/prometheus:v3'", "docker.io/prom/prometheus"],
     ),
     "image-missing": (
-        {"llm_monitor_registry_images": dict.fromkeys(("prometheus", "python"), IMAGE)},
-        ["llm_monitor_registry_images lacks 'alertmanager'", "it needs prometheus, alertmanager, python"],
+        {"llm_monitor_registry_images": dict.fromkeys(set(IMAGES) - {"alertmanager"}, IMAGE)},
+        ["llm_monitor_registry_images lacks 'alertmanager'", f"it needs {', '.join(IMAGES)}"],
     ),
     "image-unknown": (
-        {"llm_monitor_registry_images": dict.fromkeys(("prometheus", "alertmanager", "python", "pyton"), IMAGE)},
+        {"llm_monitor_registry_images": dict.fromkeys((*IMAGES, "pyton"), IMAGE)},
         ["has 'pyton', which nothing uses", "Did you mean python?"],
     ),
     "internal-role": ({"service_user": "0:0"}, ["service_user", "computed by the role service"]),
@@ -214,13 +215,14 @@ def test_right_settings_pass(check: Any) -> None:
 
 
 def test_a_bundle_must_hold_what_a_host_runs(check: Any, tmp_path: Path) -> None:
-    manifest = json.dumps([{"RepoTags": [f"llm-monitor/{name}:1"]} for name in ("prometheus", "exporters")]).encode()
+    held = ["prometheus", "exporters", "docker_socket_proxy"]
+    manifest = json.dumps([{"RepoTags": [f"llm-monitor/{name}:1"]} for name in held]).encode()
     entry = tarfile.TarInfo("manifest.json")
     entry.size = len(manifest)
     with tarfile.open(tmp_path / "b.tar", "w") as bundle:
         bundle.addfile(entry, io.BytesIO(manifest))
     source = {"llm_monitor_image_source": "bundle", "llm_monitor_bundle": str(tmp_path / "b.tar")}
-    told = check({"whole": source, "part": {**source, "llm_monitor_components": ["prometheus", "exporters"]}})
+    told = check({"whole": source, "part": {**source, "llm_monitor_components": held}})
     (problem,) = told["whole"]["problems"]
     assert "lacks the image of alertmanager" in problem
     assert not told["part"].get("failed")
