@@ -27,7 +27,8 @@ _SHARED_SECONDS = 1.0
 _REMEMBERED_SECONDS = 3600.0
 # Every health check makes three of these, and their actions quote a command.
 _CHATTER = ("exec_", "top", "attach", "resize")
-_GONE = "destroy", "remove"
+# How Podman calls what Docker calls otherwise.
+_ACTIONS = {"died": "die", "remove": "destroy"}
 
 _log = structlog.get_logger(__name__)
 
@@ -175,7 +176,7 @@ class Inventory:
 
     def _update(self, event: Event) -> None:
         container = None
-        if event.action not in _GONE:
+        if event.action != "destroy":
             container = self._inspect(event.id, Deadline.after(_INSPECT_PATIENCE_SECONDS))
         with self._lock:
             if container is None:
@@ -200,7 +201,8 @@ def _event(received: Mapping[str, Any]) -> Event | None:
     Docker and Podman both write {"Type", "Action", "Actor": {"ID", "Attributes"}, "timeNano"};
     behind a colon an action carries details: a health, a command.
     """
-    action = str(received.get("Action") or received.get("status") or "").partition(":")[0]
+    told = str(received.get("Action") or received.get("status") or "").partition(":")[0]
+    action = _ACTIONS.get(told, told)
     actor = received.get("Actor")
     if received.get("Type") != "container" or not action or not isinstance(actor, Mapping):
         return None
