@@ -151,6 +151,19 @@ def test_an_engine_that_restarts_is_found_again_and_asked_for_what_was_missed(
     assert known.events() == {("one", "die"): 1, ("two", "start"): 1}
 
 
+def test_a_stream_that_breaks_before_its_first_event_loses_nothing(
+    engine: DockerStandIn, known: Inventory
+) -> None:
+    before = time.time()
+    with watching(known):
+        settled(engine, known)
+        engine.cut()
+        settled(engine, known)
+    first, second = [one for one in engine.requests if one.startswith(EVENTS)]
+    assert "since" not in first
+    assert before <= float(second.partition("since=")[2]) <= time.time()
+
+
 def test_what_comes_while_everything_is_listed_is_not_lost(
     engine: DockerStandIn, known: Inventory
 ) -> None:

@@ -83,6 +83,8 @@ class Inventory:
         """
         try:
             with self._api.events({"type": ["container"]}, self._since) as stream:
+                # So that what happens while it is broken is told afterwards.
+                self._since = self._since or f"{time.time():.9f}"
                 self._follow(stream, stop)
         finally:
             self._following = False
