@@ -1,7 +1,15 @@
 import pytest
 
 from llm_monitor.base.errors import DeclarationError
-from llm_monitor.base.metrics.family import COUNTER, GAUGE, HISTOGRAM, Family, Kind, check_unique
+from llm_monitor.base.metrics.family import (
+    COUNTER,
+    GAUGE,
+    HISTOGRAM,
+    SUMMARY,
+    Family,
+    Kind,
+    check_unique,
+)
 
 
 @pytest.mark.parametrize(
@@ -15,6 +23,9 @@ from llm_monitor.base.metrics.family import COUNTER, GAUGE, HISTOGRAM, Family, K
         ("Power", GAUGE, (), "", "lower case"),
         ("queue", GAUGE, ("job",), "", "belongs to Prometheus"),
         ("latency_seconds", HISTOGRAM, ("le",), "seconds", "belongs to Prometheus"),
+        ("latency_seconds", GAUGE, ("quantile",), "seconds", "belongs to Prometheus"),
+        ("latency_seconds", SUMMARY, ("model",), "seconds", "has the label quantile"),
+        ("latency_seconds", SUMMARY, ("quantile", "le"), "seconds", "le belongs to Prometheus"),
         ("queue", GAUGE, ("Kind",), "", "label names"),
         ("queue", GAUGE, ("kind", "kind"), "", "named twice"),
     ],
@@ -41,3 +52,10 @@ def test_two_families_of_one_openmetrics_name_are_refused() -> None:
 def test_a_family_makes_samples() -> None:
     family = Family("queue", GAUGE, "Help.", labels=("kind",))
     assert family(3, "fast") == (family, ("fast",), 3)
+
+
+def test_only_counters_and_histograms_are_added_up() -> None:
+    kinds = {COUNTER: "a_total", GAUGE: "a", HISTOGRAM: "a", SUMMARY: "a"}
+    labels = {SUMMARY: ("quantile",)}
+    families = [Family(n, k, "Help.", labels.get(k, ("kind",))) for k, n in kinds.items()]
+    assert [one.kind for one in families if one.folds] == [COUNTER, HISTOGRAM]

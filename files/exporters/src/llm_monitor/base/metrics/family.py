@@ -7,14 +7,16 @@ from typing import Final, Literal, NamedTuple
 
 from llm_monitor.base.errors import DeclarationError
 
-Kind = Literal["gauge", "counter", "histogram"]
+Kind = Literal["gauge", "counter", "histogram", "summary"]
 
 GAUGE: Final = "gauge"
 COUNTER: Final = "counter"
 HISTOGRAM: Final = "histogram"
+SUMMARY: Final = "summary"
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
-_RESERVED_LABELS = frozenset({"le", "quantile", "instance", "job", "hostname"})
+_QUANTILE = "quantile"
+_RESERVED_LABELS = frozenset({"le", _QUANTILE, "instance", "job", "hostname"})
 _BASE_UNITS = frozenset(
     {"seconds", "bytes", "joules", "celsius", "ratio", "hertz", "watts", "usd", "tokens"}
 )
@@ -49,7 +51,8 @@ class Family:
 
     Attributes:
         name: The whole name as it is exposed, `_total` of a counter included.
-        kind: gauge, counter or histogram.
+        kind: gauge, counter, histogram, or summary: quantiles that a source has already worked out,
+            told apart by the label `quantile`, without sum and count.
         help: One line: what it is, the call it comes from, and any caching.
         labels: Names of the labels, in the order in which samples give their values.
         unit: The base unit that the name ends with (before `_total`), or empty.
@@ -84,7 +87,7 @@ class Family:
     @property
     def folds(self) -> bool:
         """Whether series over the cap are added up into `other` instead of dropped."""
-        return self.summable and bool(self.labels) and self.kind != GAUGE
+        return self.summable and bool(self.labels) and self.kind in {COUNTER, HISTOGRAM}
 
     def _problem(self) -> str:
         """Return what is wrong with the declaration, or an empty string."""
@@ -102,7 +105,10 @@ class Family:
             return "the help must be one line"
         if not all(_NAME.fullmatch(label) for label in self.labels):
             return "label names must be lower case letters, digits and underscores"
-        if wrong := _RESERVED_LABELS & set(self.labels):
+        own = {_QUANTILE} if self.kind == SUMMARY else set()
+        if not own <= set(self.labels):
+            return "a summary has the label quantile"
+        if wrong := (_RESERVED_LABELS - own) & set(self.labels):
             return f"the label {min(wrong)} belongs to Prometheus"
         if len(set(self.labels)) != len(self.labels):
             return "a label is named twice"

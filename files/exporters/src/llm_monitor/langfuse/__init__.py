@@ -1,0 +1,1 @@
+"""What applications report to Langfuse: traces, tokens, cost, latency and scores."""
