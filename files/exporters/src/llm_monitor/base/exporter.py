@@ -24,6 +24,7 @@ class Exporter:
         background: Collectors that run at their own interval.
         watchers: What waits for events in threads of their own.
         router: The JSON API, if there is one.
+        vital: Names of the collectors of which one has to succeed for `up` to be 1; empty: any.
 
     Raises:
         DeclarationError: When names or families are declared twice or by nobody.
@@ -35,6 +36,7 @@ class Exporter:
     background: Sequence[Background] = ()
     watchers: Sequence[Watcher] = ()
     router: "APIRouter | None" = None
+    vital: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         """Check that every family belongs to exactly one collector, and every name is used once."""
@@ -49,6 +51,9 @@ class Exporter:
         names += [one.name for one in self.watchers]
         if len(set(names)) != len(names):
             message = f"{self.name}: two collectors have the same name: {sorted(names)}"
+            raise DeclarationError(message)
+        if unknown := self.vital - set(names):
+            message = f"{self.name}: no collector is called {min(unknown)}"
             raise DeclarationError(message)
 
     def all_collectors(self) -> list[Collector]:

@@ -3,6 +3,8 @@
 `window` is 5m, 1h or 24h: the time before the last poll that a value covers. A window's sum rises
 and falls, so it is a gauge, and a window's quantiles are a summary without sum and count. All come
 from one poll every `langfuse.interval`, of Langfuse's metrics API or of its database.
+`llm_monitor_langfuse_up` is 1 when Langfuse says that it and its database work (GET
+/api/public/health), or in database mode when the database answers, as of the last minute.
 """
 
 from llm_monitor.base.metrics.family import COUNTER, GAUGE, SUMMARY, Family, Kind
@@ -19,16 +21,10 @@ INFO = Family(
     "1, with Langfuse's version (GET /api/public/health) and where the numbers come from.",
     ("version", "source"),
 )
-HEALTHY = Family(
-    "llm_monitor_langfuse_healthy",
-    GAUGE,
-    "1 when Langfuse says that it and its database work (GET /api/public/health), else 0; "
-    "in database mode 1 when the database answers.",
-)
 READY = Family(
     "llm_monitor_langfuse_ready",
     GAUGE,
-    "1 when Langfuse takes requests (GET /api/public/ready), 0 when not; absent in database mode.",
+    "1 when Langfuse takes requests, 0 when it says that it does not (GET /api/public/ready).",
 )
 DATA_AGE = Family(
     "llm_monitor_langfuse_data_age_seconds",
@@ -89,7 +85,6 @@ UPSTREAM_ERRORS = Family(
 
 FAMILIES = (
     INFO,
-    HEALTHY,
     READY,
     DATA_AGE,
     TRACES,

@@ -73,7 +73,7 @@ class Engine:
         self._guards = {one: FamilyGuard(one, limits.per_family) for one in exporter.families}
         own = exporter.own_families()
         self._own_guards = {one: FamilyGuard(one, max(200, len(self._guards))) for one in own}
-        self._report = Report(exporter.name, own)
+        self._report = Report(exporter.name, own, exporter.vital)
         self._crew = Crew(f"{exporter.name}-collect")
         self._isolation: Isolation[Result] = Isolation(self._crew)
         self._pacemaker = Pacemaker(self._crew, exporter, self._gather)

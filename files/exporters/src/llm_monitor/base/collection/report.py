@@ -1,7 +1,7 @@
 """What an exporter says about its collectors: its own metrics, and a log line on each change."""
 
 import platform
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 import structlog
 
@@ -21,10 +21,14 @@ _log = structlog.get_logger(__name__)
 class Report:
     """Follows an exporter's collectors from collection to collection."""
 
-    def __init__(self, exporter: str, own: OwnFamilies) -> None:
-        """Report for the exporter of that name under the families `own`."""
+    def __init__(self, exporter: str, own: OwnFamilies, vital: Collection[str]) -> None:
+        """Report for the exporter of that name under the families `own`.
+
+        It is up when one of the collectors `vital` succeeded, or any if there are none of those.
+        """
         self._exporter = exporter
         self._own = own
+        self._vital = vital
         self._last_success: dict[str, float] = {}
         self._failing: dict[str, str] = {}
         self._collections = 0
@@ -44,7 +48,7 @@ class Report:
     ) -> Iterator[Sample]:
         """Give the exporter's own metrics for a collection that ended with `states`."""
         own = self._own
-        yield own.up(int(any(state and state.value is not None for state in states.values())))
+        yield from self._up(states)
         for name, state in states.items():
             yield own.collector_success(int(not _problem(state)), name)
             if state is not None:
@@ -56,6 +60,12 @@ class Report:
                 yield own.series_dropped(guard.dropped, guard.family.name)
         yield own.collections(self._collections)
         yield own.build_info(1, VERSION, platform.python_version())
+
+    def _up(self, states: Mapping[str, State]) -> Iterator[Sample]:
+        """Give `up`, but not before one of the vital collectors has ended a first time."""
+        vital = [state for name, state in states.items() if name in (self._vital or states)]
+        if vital:
+            yield self._own.up(int(any(one and one.value is not None for one in vital)))
 
     def _tell(self, name: str, problem: str, state: State) -> None:
         about = {"exporter": self._exporter, "collector": name}

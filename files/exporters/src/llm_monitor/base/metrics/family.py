@@ -103,6 +103,10 @@ class Family:
             return f"{min(wrong)} is not a base unit"
         if not self.help or "\n" in self.help:
             return "the help must be one line"
+        return self._label_problem()
+
+    def _label_problem(self) -> str:
+        """Return what is wrong with the labels, or an empty string."""
         if not all(_NAME.fullmatch(label) for label in self.labels):
             return "label names must be lower case letters, digits and underscores"
         own = {_QUANTILE} if self.kind == SUMMARY else set()

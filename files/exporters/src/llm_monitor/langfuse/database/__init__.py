@@ -1,0 +1,1 @@
+"""Langfuse over the database that it keeps its data in."""

@@ -1,0 +1,154 @@
+"""What Langfuse knows about the use of models in a window of time."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from llm_monitor.base.metrics.guard import OTHER
+from llm_monitor.base.upstream.errors import Reason, UpstreamError
+
+WINDOWS = {"5m": 300, "1h": 3600, "24h": 86400}
+QUANTILES = ("0.5", "0.95", "0.99")
+NO_MODEL = "none"
+
+Row = Mapping[str, Any]
+Quantiles = Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelUse:
+    """What became of the observations of one model; None is what the source can't tell.
+
+    Attributes:
+        model: The model's name as the application gave it, or `none`.
+        observations: How many began.
+        errors: How many of them are of level ERROR.
+        input_tokens: Their input tokens.
+        output_tokens: Their output tokens.
+        cost: What they cost, in USD.
+        latency: Seconds from start to end, by quantile.
+        first_token: Seconds from start to first token, by quantile.
+    """
+
+    model: str
+    observations: float
+    errors: float | None = None
+    input_tokens: float | None = None
+    output_tokens: float | None = None
+    cost: float | None = None
+    latency: Quantiles | None = None
+    first_token: Quantiles | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreUse:
+    """What became of the scores of one name.
+
+    Attributes:
+        name: The name.
+        count: How many were given.
+        mean: The mean of those that are numbers or booleans, None when there are none.
+    """
+
+    name: str
+    count: float
+    mean: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What happened in one window; None is what the source can't tell.
+
+    Attributes:
+        traces: How many traces began.
+        sessions: How many different sessions they belong to.
+        users: How many different users they belong to.
+        models: The use of each model, that with the most observations first.
+        scores: The scores, those given most often first.
+    """
+
+    traces: float | None
+    sessions: float | None
+    users: float | None
+    models: Sequence[ModelUse]
+    scores: Sequence[ScoreUse] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """What one poll found.
+
+    Attributes:
+        source: Which of the ways to ask answered.
+        at: Unix time at which all windows end.
+        newest: Unix time of the start of the newest observation or trace, None when there is none.
+        windows: The use in each of WINDOWS.
+    """
+
+    source: str
+    at: float
+    newest: float | None
+    windows: Mapping[str, Usage]
+
+
+def number(value: object) -> float | None:
+    """Return a finite number that was written as one or as text, else None.
+
+    ClickHouse writes 64 bit integers as text, and both APIs pass that on.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        found = float(value)
+        whole = int(value) if found.is_integer() else found
+    except (ValueError, OverflowError):
+        return None
+    return whole if math.isfinite(found) else None
+
+
+def rows_of(content: object, where: str) -> list[Row]:
+    """Return the list of objects in `data`: that is how Langfuse and ClickHouse answer.
+
+    Raises:
+        UpstreamError: When there is none.
+    """
+    data = content.get("data") if isinstance(content, Mapping) else None
+    if not isinstance(data, list) or not all(isinstance(row, Mapping) for row in data):
+        raise UpstreamError(Reason.UNPARSABLE, f"{where}: the answer is no list of rows")
+    return data
+
+
+def fold_models(models: Iterable[ModelUse], most: int) -> list[ModelUse]:
+    """Return the `most` models with the most observations, all others summed up as `other`.
+
+    Quantiles can't be summed up, so `other` has none.
+    """
+    ranked = sorted(models, key=lambda one: (-one.observations, one.model))
+    kept = [one for one in ranked[:most] if one.model != OTHER]
+    rest = [one for one in ranked[:most] if one.model == OTHER] + ranked[most:]
+    if not rest:
+        return kept
+    other = ModelUse(
+        model=OTHER,
+        observations=sum(one.observations for one in rest),
+        errors=_sum(one.errors for one in rest),
+        input_tokens=_sum(one.input_tokens for one in rest),
+        output_tokens=_sum(one.output_tokens for one in rest),
+        cost=_sum(one.cost for one in rest),
+    )
+    return [*kept, other]
+
+
+def fold_scores(scores: Iterable[ScoreUse], most: int) -> list[ScoreUse]:
+    """Return the `most` scores given most often, all others counted as `other`, without mean."""
+    ranked = sorted(scores, key=lambda one: (-one.count, one.name))
+    kept = [one for one in ranked[:most] if one.name != OTHER]
+    rest = [one for one in ranked[:most] if one.name == OTHER] + ranked[most:]
+    return [*kept, ScoreUse(OTHER, sum(one.count for one in rest))] if rest else kept
+
+
+def _sum(parts: Iterable[float | None]) -> float | None:
+    """Return the sum of what is known, None when nothing is."""
+    known = [part for part in parts if part is not None]
+    return sum(known) if known else None

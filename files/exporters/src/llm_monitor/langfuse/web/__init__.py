@@ -1,0 +1,1 @@
+"""Langfuse over its HTTP API."""

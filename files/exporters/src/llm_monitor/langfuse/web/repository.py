@@ -1,0 +1,96 @@
+"""Langfuse's API as a repository: the newest generation that a Langfuse has, and its probes."""
+
+import time
+from collections.abc import Iterator
+
+import structlog
+
+from llm_monitor.base.collection.collector import Deadline
+from llm_monitor.base.upstream.errors import Reason, UpstreamError
+from llm_monitor.langfuse.facts import WINDOWS, Poll
+from llm_monitor.langfuse.source import State
+from llm_monitor.langfuse.web.generations import ABSENT, GENERATIONS, Generation
+from llm_monitor.langfuse.web.questions import Api
+
+_NEWEST_AGAIN_SECONDS = 3600.0
+_NOT_READY = frozenset({500, 503})
+
+_log = structlog.get_logger(__name__)
+
+
+class ApiRepository:
+    """Asks the API; each generation that is not there gives way to the one before it."""
+
+    def __init__(self, api: Api) -> None:
+        """Ask `api`."""
+        self._api = api
+        self._found: int | None = None
+        self._looked = 0.0
+
+    def state(self, deadline: Deadline, /) -> State:
+        """Return how Langfuse is; the probe fails when Langfuse can't reach its database."""
+        asking = self._api.ask("health", "/api/public/health", deadline, open_to_all=True)
+        told = self._api.run(asking, deadline).json()
+        version = told.get("version") if isinstance(told, dict) else None
+        source = "" if self._found is None else GENERATIONS[self._found].name
+        return State(version if isinstance(version, str) else "", source)
+
+    def ready(self, deadline: Deadline, /) -> bool | None:
+        """Return whether Langfuse takes requests; old ones have no such probe."""
+        expected = _NOT_READY | {404}
+        asking = self._api.ask(
+            "ready", "/api/public/ready", deadline, expected=expected, open_to_all=True
+        )
+        try:
+            self._api.run(asking, deadline)
+        except UpstreamError as error:
+            if error.status in _NOT_READY:
+                return False
+            if error.status in expected:
+                return None
+            raise
+        return True
+
+    def poll(self, deadline: Deadline, /) -> Poll:
+        """Return what happened in each window up to now."""
+        return self._api.run(self._poll(deadline), deadline)
+
+    async def _poll(self, deadline: Deadline) -> Poll:
+        absent: UpstreamError | None = None
+        for place, generation in self._candidates():
+            try:
+                poll = await self._ask(generation, deadline)
+            except UpstreamError as error:
+                if error.status not in ABSENT:
+                    raise
+                absent = error if absent is None or error.status == 403 else absent
+                continue
+            if place != self._found:
+                _log.info("langfuse's metrics API found", generation=generation.name)
+                self._found = place
+            return poll
+        self._found = None
+        raise absent or UpstreamError(Reason.STATUS, "Langfuse has no metrics API")
+
+    def _candidates(self) -> Iterator[tuple[int, Generation]]:
+        """Give the generation found last and those before it; once an hour all, newest first."""
+        now = time.monotonic()
+        if self._found is None or now - self._looked >= _NEWEST_AGAIN_SECONDS:
+            self._looked = now
+            first = 0
+        else:
+            first = self._found
+        yield from list(enumerate(GENERATIONS))[first:]
+
+    async def _ask(self, generation: Generation, deadline: Deadline) -> Poll:
+        now = time.time()
+        windows = {
+            window: await generation.usage(self._api, (now - seconds, now), deadline)
+            for window, seconds in WINDOWS.items()
+        }
+        try:
+            newest = await generation.newest(self._api, now, deadline)
+        except UpstreamError:
+            # It has been counted and logged; all else is worth having without it.
+            newest = None
+        return Poll(generation.name, now, newest, windows)
