@@ -1,10 +1,11 @@
 """Checks what the reader found, and says what is wrong in an operator's words."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from llm_monitor.base import registry
@@ -17,6 +18,7 @@ S = TypeVar("S", bound=Section)
 
 _SECRET_WORDS = ("token", "password", "secret", "key")
 _FILE_SUFFIX = "_file"
+_USERINFO = re.compile(r"//[^/?#]*@")
 
 
 def load(names: Sequence[str], reading: Reading) -> tuple[Settings, dict[str, ExporterSettings]]:
@@ -104,7 +106,7 @@ def _sentence(
     place = _real_fields(model, [part for part in error["loc"] if isinstance(part, str)])
     where = spoken([*path, *place])
     parent, field = _find(model, place)
-    shown = _shown(place or list(path), _written(values, place))
+    shown = _shown(place or list(path), _written(values, place), field)
     match error["type"]:
         case "extra_forbidden":
             return f"{where}: {shown} is set, but {_unknown(parent, place, also)}"
@@ -185,12 +187,13 @@ def _model_of(field: FieldInfo) -> type[BaseModel] | None:
     return None
 
 
-def _shown(place: Sequence[str], value: object) -> str:
+def _shown(place: Sequence[str], value: object, field: FieldInfo | None) -> str:
     """Return a value for a message, hidden where it may be or hold a secret."""
     if isinstance(value, Mapping):
         return "a group"
-    hidden = isinstance(value, SecretStr) or any(word in place[-1] for word in _SECRET_WORDS)
-    return "a hidden value" if hidden or "auth" in place else repr(value)
+    hidden = field is not None and _is_secret(field)
+    hidden = hidden or any(word in place[-1] for word in _SECRET_WORDS) or "auth" in place
+    return "a hidden value" if hidden else _USERINFO.sub("//***@", repr(value))
 
 
 def _shared_ports(sections: Mapping[str, ExporterSettings]) -> list[str]:
