@@ -65,8 +65,8 @@ class StateCollector:
 
     def collect(self, deadline: Deadline, /) -> Iterator[Sample]:
         """Give what Langfuse says about itself."""
-        state = self._repository.state(_soon(deadline))
-        yield metrics.INFO(1, state.version, state.source)
+        if version := self._repository.version(_soon(deadline)):
+            yield metrics.INFO(1, version)
 
 
 class ReadyCollector:
@@ -91,6 +91,7 @@ class UsageCollector:
 
     name = "usage"
     families = (
+        metrics.SOURCE_INFO,
         metrics.DATA_AGE,
         metrics.TRACES,
         metrics.SESSIONS,
@@ -119,6 +120,7 @@ class UsageCollector:
             self._ledger.drop(str(error))
             raise
         self._ledger.keep(poll)
+        yield metrics.SOURCE_INFO(1, poll.source)
         if poll.newest is not None:
             yield metrics.DATA_AGE(max(0.0, poll.at - poll.newest))
         for window, usage in poll.windows.items():

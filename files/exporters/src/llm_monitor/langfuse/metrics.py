@@ -18,8 +18,15 @@ def _window(name: str, text: str, *labels: str, unit: str = "", kind: Kind = GAU
 INFO = Family(
     "llm_monitor_langfuse_info",
     GAUGE,
-    "1, with Langfuse's version (GET /api/public/health) and where the numbers come from.",
-    ("version", "source"),
+    "1, with Langfuse's version (GET /api/public/health); absent in database mode.",
+    ("version",),
+)
+SOURCE_INFO = Family(
+    "llm_monitor_langfuse_source_info",
+    GAUGE,
+    "1, with what the last poll asked: metrics_v2, metrics or metrics_daily of the API, "
+    "postgresql or clickhouse.",
+    ("source",),
 )
 READY = Family(
     "llm_monitor_langfuse_ready",
@@ -85,6 +92,7 @@ UPSTREAM_ERRORS = Family(
 
 FAMILIES = (
     INFO,
+    SOURCE_INFO,
     READY,
     DATA_AGE,
     TRACES,

@@ -1,30 +1,16 @@
 """What the exporter asks: one interface, over Langfuse's API or over its database."""
 
-from dataclasses import dataclass
 from typing import Protocol
 
 from llm_monitor.base.collection.collector import Deadline
 from llm_monitor.langfuse.facts import Poll
 
 
-@dataclass(frozen=True, slots=True)
-class State:
-    """How Langfuse is.
-
-    Attributes:
-        version: Its version, empty when it does not tell.
-        source: Which of the ways to ask answered last, empty before the first poll.
-    """
-
-    version: str
-    source: str
-
-
 class Repository(Protocol):
     """Where the numbers come from."""
 
-    def state(self, deadline: Deadline, /) -> State:
-        """Return how Langfuse is.
+    def version(self, deadline: Deadline, /) -> str:
+        """Return Langfuse's version, empty when it works but does not tell.
 
         Raises:
             UpstreamError: When it does not answer, or says that it does not work.

@@ -18,7 +18,6 @@ from llm_monitor.base.upstream.errors import Reason, UpstreamError
 from llm_monitor.base.upstream.fetch import Fetcher
 from llm_monitor.langfuse.database.rows import ENDPOINT, NEWEST_DAYS, models_of, scores_of
 from llm_monitor.langfuse.facts import WINDOWS, Poll, Row, Usage, number, rows_of
-from llm_monitor.langfuse.source import State
 
 _SOURCE = "clickhouse"
 _SCHEMES = {"": "http", "http": "http", "https": "https", "connect": "http"}
@@ -142,10 +141,10 @@ class ClickHouseRepository:
         self._complaints = complaints
         self._fetcher = Fetcher("langfuse", ca_file or None)
 
-    def state(self, deadline: Deadline, /) -> State:
-        """Return that the database answers."""
+    def version(self, deadline: Deadline, /) -> str:
+        """Return that the database answers; Langfuse's version is not in it."""
         self._fetcher.run(self._rows("SELECT 1", {}, deadline), deadline)
-        return State("", _SOURCE)
+        return ""
 
     def ready(self, _deadline: Deadline, /) -> None:
         """Return that a database does not tell."""

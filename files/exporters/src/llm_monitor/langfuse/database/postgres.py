@@ -20,7 +20,6 @@ from llm_monitor.base.upstream.complaints import Complaints
 from llm_monitor.base.upstream.errors import Reason, UpstreamError
 from llm_monitor.langfuse.database.rows import ENDPOINT, NEWEST_DAYS, models_of, scores_of
 from llm_monitor.langfuse.facts import WINDOWS, Poll, Row, Usage
-from llm_monitor.langfuse.source import State
 
 _SOURCE = "postgresql"
 _DRIVER = "postgresql+psycopg"
@@ -86,11 +85,11 @@ class PostgresRepository:
         self._complaints = complaints
         self._warned = False
 
-    def state(self, deadline: Deadline, /) -> State:
-        """Return that the database answers."""
+    def version(self, deadline: Deadline, /) -> str:
+        """Return that the database answers; Langfuse's version is not in it."""
         with self._connection(deadline) as connection:
             connection.execute(text("SELECT 1"))
-        return State("", _SOURCE)
+        return ""
 
     def ready(self, _deadline: Deadline, /) -> None:
         """Return that a database does not tell."""

@@ -8,7 +8,6 @@ import structlog
 from llm_monitor.base.collection.collector import Deadline
 from llm_monitor.base.upstream.errors import Reason, UpstreamError
 from llm_monitor.langfuse.facts import WINDOWS, Poll
-from llm_monitor.langfuse.source import State
 from llm_monitor.langfuse.web.generations import ABSENT, GENERATIONS, Generation
 from llm_monitor.langfuse.web.questions import Api
 
@@ -27,13 +26,12 @@ class ApiRepository:
         self._found: int | None = None
         self._looked = 0.0
 
-    def state(self, deadline: Deadline, /) -> State:
-        """Return how Langfuse is; the probe fails when Langfuse can't reach its database."""
+    def version(self, deadline: Deadline, /) -> str:
+        """Return Langfuse's version; the probe fails when Langfuse can't reach its database."""
         asking = self._api.ask("health", "/api/public/health", deadline, open_to_all=True)
         told = self._api.run(asking, deadline).json()
         version = told.get("version") if isinstance(told, dict) else None
-        source = "" if self._found is None else GENERATIONS[self._found].name
-        return State(version if isinstance(version, str) else "", source)
+        return version if isinstance(version, str) else ""
 
     def ready(self, deadline: Deadline, /) -> bool | None:
         """Return whether Langfuse takes requests; old ones have no such probe."""
