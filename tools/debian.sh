@@ -14,10 +14,14 @@ sudo=$([ "$(id -u)" = 0 ] || echo sudo)
 if ! apt-cache show "${packages[@]}" >/dev/null 2>&1; then
   $sudo apt-get update -q
 fi
+# PostgreSQL's server has its release in its name.
+server=$(apt-cache depends postgresql | awk '$1 == "Depends:" && $2 ~ /^postgresql-[0-9]/ {print $2}')
+packages+=("$server")
+# HAProxy and it are those whose libraries a machine may lack; a compiler of queries is not needed.
+mapfile -t lacking < <(apt-get install --simulate --no-install-recommends haproxy "$server" |
+  awk '/^Inst lib/ && $2 !~ /llvm|z3/ {print $2}')
 rm -rf "$folder"
 mkdir -p "$folder/packages"
-# HAProxy is the one whose libraries a machine may lack.
-mapfile -t lacking < <(apt-get install --simulate --no-install-recommends haproxy | awk '/^Inst lib/ {print $2}')
 (cd "$folder/packages" && apt-get download -q "${packages[@]}" "${lacking[@]}" 2>/dev/null)
 for package in "$folder"/packages/*.deb; do
   dpkg-deb --extract "$package" "$folder"
