@@ -9,8 +9,8 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter_testing.langfuse import PUBLIC_KEY, SECRET_KEY, Langfuse, said, serving
-from exporter_testing.langfuse_data import expect, project
+from exporter_testing.langfuse.data import expect, project
+from exporter_testing.langfuse.server import PUBLIC_KEY, SECRET_KEY, Langfuse, said, serving
 from exporter_testing.process import Running, Start, tool, wait_for
 from llm_monitor.base import registry
 from llm_monitor.base.config.load import check

@@ -2,7 +2,9 @@
 
 import pytest
 
-from exporter_testing.langfuse import (
+from exporter_testing.langfuse.checks import check_all, check_use
+from exporter_testing.langfuse.data import Project, expect, project
+from exporter_testing.langfuse.server import (
     GENERATIONS,
     PUBLIC_KEY,
     SECRET_KEY,
@@ -11,8 +13,6 @@ from exporter_testing.langfuse import (
     said,
     serving,
 )
-from exporter_testing.langfuse_checks import check_all, check_use
-from exporter_testing.langfuse_data import Project, expect, project
 from llm_monitor.base.upstream.errors import Reason, UpstreamError
 from llm_monitor.langfuse.facts import WINDOWS
 from llm_monitor.langfuse.web import repository

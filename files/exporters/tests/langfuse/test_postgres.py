@@ -9,9 +9,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from exporter_testing.langfuse_checks import check_all
-from exporter_testing.langfuse_data import Project, expect, project
-from exporter_testing.postgres import Postgres
+from exporter_testing.langfuse.checks import check_all
+from exporter_testing.langfuse.data import Project, expect, project
+from exporter_testing.langfuse.postgres import Postgres
 from exporter_testing.process import Start, free_port, wait_for
 from llm_monitor.base.collection.collector import Deadline
 from llm_monitor.base.upstream.complaints import Complaints

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import yaml
 
-from exporter_testing.langfuse_data import Observation, Project, Score, Trace, quantiles
+from exporter_testing.langfuse.data import Observation, Project, Score, Trace, quantiles
 from exporter_testing.process import TESTS
 from llm_monitor.base.collection.collector import Deadline
 from llm_monitor.base.upstream.complaints import Complaints

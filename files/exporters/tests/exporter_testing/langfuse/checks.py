@@ -2,7 +2,7 @@
 
 import pytest
 
-from exporter_testing.langfuse_data import Expected
+from exporter_testing.langfuse.data import Expected
 from llm_monitor.langfuse.facts import ModelUse, Usage
 
 

@@ -1,0 +1,1 @@
+"""A stand-in for Langfuse over HTTP, and its databases."""
