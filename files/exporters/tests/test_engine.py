@@ -2,6 +2,7 @@ import asyncio
 import math
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import structlog
 
 from exporter_testing.scraping import ask
 from exporter_testing.toys import BAD, COUNTED, GOOD, HUNG, MANY, Hang, Toy, good, toy_exporter
-from llm_monitor.base.collection.collector import Deadline
+from llm_monitor.base.collection.collector import Background, Deadline
 from llm_monitor.base.collection.engine import Engine, Limits
 from llm_monitor.base.errors import DeclarationError
 from llm_monitor.base.exporter import Exporter
@@ -46,6 +47,25 @@ def test_nothing_up_when_all_collectors_fail() -> None:
         assert found["llm_monitor_toy_up",] == 0
 
     asyncio.run(check())
+
+
+def test_up_is_what_the_vital_collectors_tell() -> None:
+    async def check() -> None:
+        bad = Toy("bad", (BAD,), fail)
+        exporter = replace(toy_exporter(bad, good()), vital=frozenset({"bad"}))
+        assert (await ask(Engine(exporter, EAGER)))["llm_monitor_toy_up",] == 0
+        bad.give = list
+        assert (await ask(Engine(exporter, EAGER)))["llm_monitor_toy_up",] == 1
+        later = toy_exporter(good(), background=[Background(Hang(), 60)])
+        waiting = Engine(replace(later, vital=frozenset({"hung"})), EAGER)
+        assert ("llm_monitor_toy_up",) not in await ask(waiting)
+
+    asyncio.run(check())
+
+
+def test_a_vital_collector_has_to_be_there() -> None:
+    with pytest.raises(DeclarationError, match="no collector is called bad"):
+        replace(toy_exporter(good()), vital=frozenset({"bad"}))
 
 
 def test_no_data_is_a_success() -> None:

@@ -150,6 +150,16 @@ def test_keys_that_may_see_nothing_are_told_as_that(langfuse: Langfuse, asking: 
     with pytest.raises(UpstreamError) as caught:
         asking.poll()
     assert caught.value.reason == Reason.UNAUTHORIZED
+    assert asking.complaints.counts() == {("metrics", "unauthorized"): 1}
+
+
+def test_a_langfuse_that_has_no_generation_is_counted(langfuse: Langfuse, asking: Asking) -> None:
+    for path in GENERATIONS:
+        langfuse.lacks(path)
+    with pytest.raises(UpstreamError, match="status 404"):
+        asking.poll()
+    assert langfuse.paths() == [*GENERATIONS]
+    assert asking.complaints.counts() == {("metrics_v2", "status"): 1}
 
 
 def test_wrong_keys(langfuse: Langfuse) -> None:

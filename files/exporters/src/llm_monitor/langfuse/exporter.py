@@ -15,8 +15,6 @@ from llm_monitor.langfuse.collectors import STATE, Ledger, collectors
 from llm_monitor.langfuse.database.choice import check_url, open_database
 from llm_monitor.langfuse.metrics import FAMILIES
 from llm_monitor.langfuse.source import Repository
-from llm_monitor.langfuse.web.questions import Api
-from llm_monitor.langfuse.web.repository import ApiRepository
 
 _log = structlog.get_logger(__name__)
 
@@ -94,6 +92,10 @@ def _repository(settings: Settings, complaints: Complaints) -> Repository:
     if settings.database:
         url = settings.database.get_secret_value()
         return open_database(url, settings.timeout, complaints, settings.ca_file)
+    # A database is asked without the HTTP client, and this without SQLAlchemy: both take memory.
+    from llm_monitor.langfuse.web.questions import Api
+    from llm_monitor.langfuse.web.repository import ApiRepository
+
     if _in_clear(settings.url):
         _log.warning("the keys of langfuse travel in clear", url=settings.url)
     keys = _plain(settings.public_key), _plain(settings.secret_key)

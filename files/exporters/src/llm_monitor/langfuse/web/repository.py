@@ -54,21 +54,26 @@ class ApiRepository:
         return self._api.run(self._poll(deadline), deadline)
 
     async def _poll(self, deadline: Deadline) -> Poll:
-        absent: UpstreamError | None = None
+        absent: dict[str, UpstreamError] = {}
         for place, generation in self._candidates():
             try:
                 poll = await self._ask(generation, deadline)
             except UpstreamError as error:
                 if error.status not in ABSENT:
                     raise
-                absent = error if absent is None or error.status == 403 else absent
+                absent[generation.name] = error
                 continue
+            for one in GENERATIONS:
+                self._api.complaints.recovered(one.name)
             if place != self._found:
                 _log.info("langfuse's metrics API found", generation=generation.name)
                 self._found = place
             return poll
         self._found = None
-        raise absent or UpstreamError(Reason.STATUS, "Langfuse has no metrics API")
+        # That these keys may not see a generation says more than that another is not there.
+        name, told = max(absent.items(), key=lambda one: one[1].reason == Reason.UNAUTHORIZED)
+        self._api.complaints.failed(name, told)
+        raise told
 
     def _candidates(self) -> Iterator[tuple[int, Generation]]:
         """Give the generation found last and those before it; once an hour all, newest first."""
