@@ -159,6 +159,22 @@ def test_a_server_that_is_not_there(host: str, reason: set[str]) -> None:
     assert failure(f"postgresql://u:planted@{host}:{free_port()}/d").reason in reason
 
 
+@pytest.mark.parametrize("query", ["no_such_option=planted", "sslmode=planted", "port=planted"])
+def test_options_of_the_url_that_can_not_be_used(database: Database, query: str) -> None:
+    error = failure(f"{database.url}?{query}")
+    assert "planted" not in str(error)
+
+
+def test_it_ends_at_once_while_a_statement_runs(database: Database, start_exporter: Start) -> None:
+    with database.server.connect() as locking, locking.transaction():
+        locking.execute("LOCK TABLE traces IN ACCESS EXCLUSIVE MODE")
+        running = start_exporter("langfuse", {"LANGFUSE__DATABASE": database.url})
+        with database.server.connect() as other:
+            waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+            wait_for(lambda: other.execute(waiting).fetchone() is not None)
+        assert running.terminate() < 5
+
+
 def test_a_locked_table_costs_no_more_than_the_timeout(database: Database) -> None:
     with database.server.connect() as connection, connection.transaction():
         connection.execute("LOCK TABLE observations IN ACCESS EXCLUSIVE MODE")

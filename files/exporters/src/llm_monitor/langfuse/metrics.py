@@ -42,8 +42,16 @@ DATA_AGE = Family(
 )
 
 TRACES = _window("traces", "Traces that began in the window.")
-SESSIONS = _window("sessions", "Different sessions of the traces that began in the window.")
-USERS = _window("users", "Different users of the traces that began in the window.")
+SESSIONS = _window(
+    "sessions",
+    "Different sessions of the traces that began in the window; absent where the API can't count "
+    "them (metrics_daily; metrics from a thousand on).",
+)
+USERS = _window(
+    "users",
+    "Different users of the traces that began in the window; absent where the API can't count "
+    "them (metrics_daily; metrics from a thousand on).",
+)
 OBSERVATIONS = _window(
     "observations",
     "Observations that began in the window; model is none for those without, such as spans.",
