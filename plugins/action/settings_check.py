@@ -17,6 +17,7 @@ from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 from ansible_collections.llmops.monitoring.plugins.lookup.bundle_images import bundle_images
+from ansible_collections.llmops.monitoring.plugins.module_utils import _model_settings
 from ansible_collections.llmops.monitoring.plugins.module_utils import _settings_rules as rules
 from ansible_collections.llmops.monitoring.plugins.plugin_utils import _config_secrets, _role_settings
 from ansible_collections.llmops.monitoring.plugins.plugin_utils._origin import origin_of
@@ -172,6 +173,7 @@ class _Check:
             *self._of_secrets(),
             *rules.exposure_problems(self.settings, services),
             *rules.alert_problems(self.settings.get("prometheus_alerts"), catalogue),
+            *_model_settings.host_problems(self.settings, self.set_by_user.get("groups", {}).get("all", [])),
         ]
 
     def _of_source(self, services: list[str] | None) -> list[str]:

@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from ansible_collections.llmops.monitoring.plugins.module_utils import _model_settings
+
 _DURATION_UNITS = {"y": 31536000.0, "w": 604800.0, "d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 # As in prometheus/common/model/time.go: whole numbers, each unit once, the longest first.
 _DURATION = re.compile("".join(rf"(?:(?P<{unit}>\d+){unit})?" for unit in _DURATION_UNITS))
@@ -162,6 +164,7 @@ RULES: Mapping[tuple[str, str], Rule] = {
     ("_library", "path"): _PATH,
     ("_socket", "path"): _PATH,
     ("_expected", "int"): Rule("a whole number from 0 to 1024", _within(0, 1024)),
+    **{end: Rule(*rule) for end, rule in _model_settings.RULES.items()},
     ("_bearer_token", "str"): Rule(
         "text of ASCII letters, digits and signs without spaces; quote it if it is a number", _matches(_BEARER_TOKEN)
     ),

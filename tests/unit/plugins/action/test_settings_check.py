@@ -52,6 +52,30 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
         ["prometheus_port", "exporters_node_port", "both 9100", "can be used once"],
     ),
     "port-twice-by-text": ({"prometheus_port": "23003"}, ["prometheus_port", "alertmanager_port", "both 23003"]),
+    "objective-in-percent": (
+        {"prometheus_objective": 99.5},
+        ["prometheus_objective is 99.5 (hosts.yml:", "must be a share above 0 and below 1, such as 0.99"],
+    ),
+    "objective-of-a-model": (
+        {"prometheus_model_objectives": {"llama": 1}},
+        ["prometheus_model_objectives is {'llama': 1}", "a mapping of models to shares above 0 and below 1"],
+    ),
+    "target-between-bounds": (
+        {"prometheus_ttft_target": 3},
+        ["prometheus_ttft_target is 3", "must be one of 0.1, 0.25,", "40, 80 seconds"],
+    ),
+    "budget-with-unit": (
+        {"prometheus_daily_budget_usd": "100 USD"},
+        ["prometheus_daily_budget_usd is '100 USD'", "an amount of US dollars, 0 or more"],
+    ),
+    "container-of-an-unknown-host": (
+        {"prometheus_expected_containers": {"container-of-an-unknown-hots": ["litellm"]}},
+        ["no host of the inventory", "Did you mean container-of-an-unknown-host?"],
+    ),
+    "cost-of-an-unknown-host": (
+        {"prometheus_host_gpu_costs_usd_per_hour": {"elsewhere": 2.2}},
+        ["prometheus_host_gpu_costs_usd_per_hour has 'elsewhere'", "no host of the inventory"],
+    ),
     "unknown-variable": (
         {"prometheus_retenton": "3d"},
         [
