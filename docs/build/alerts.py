@@ -25,7 +25,14 @@ SHARED_VARS = ROOT / "roles" / "llm_monitor" / "vars" / "main.yml"
 CATALOGUE = ROLE / "vars" / "alerts.yml"
 TEMPLATES = ROOT / "templates" / "prometheus" / "rules"
 
-SECTIONS = {"gpu": "The GPUs", "system": "The host", "stack": "The monitoring itself"}
+SECTIONS = {
+    "gpu": "The GPUs",
+    "system": "The host",
+    "container": "The containers",
+    "llm": "The models and what serves them",
+    "slo": "What was promised of models, and their cost",
+    "stack": "The monitoring itself",
+}
 SHARED = {
     "for": "how long the condition must hold before the alert fires",
     "keep_firing_for": "how long it goes on after the condition ended, so that a value at the limit does not flap",

@@ -39,8 +39,8 @@ _REFERENCE_WITH_REGISTRY = re.compile(r"(?:localhost|[^/\s]*[.:][^/\s]*)/\S+")
 # Debian has no package of them, and its `loki` is a genetics program.
 WITHOUT_DEBIAN_PACKAGE = ("grafana", "loki", "alloy")
 
-# Everywhere else, a parameter of an alert that is between 0 and 1 is a share.
-_MEASURED_IN_SECONDS = ("ClockSkew",)
+# Everywhere else, a parameter of an alert that is between 0 and 1 is a share. These are seconds, and requests a second.
+_WITHOUT_SHARES = ("ClockSkew", "VllmPreemptions")
 
 
 @dataclass(frozen=True)
@@ -359,7 +359,7 @@ def alert_problems(changed: Any, catalogue: Mapping[str, Mapping[str, Any]]) -> 
         else:
             known = {"enabled": True, **catalogue[alert]}
             for key, value in parameters.items():
-                complaint = _parameter_problem(str(key), value, known, alert not in _MEASURED_IN_SECONDS)
+                complaint = _parameter_problem(str(key), value, known, alert not in _WITHOUT_SHARES)
                 found += [f"prometheus_alerts.{alert}.{key} {complaint}"] if complaint else []
     return found
 
