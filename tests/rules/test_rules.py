@@ -19,6 +19,7 @@ from ansible_collections.llmops.monitoring.docs.build import alerts
 TESTS = Path(__file__).parent
 TEST_FILES = sorted(str(path.relative_to(TESTS)) for path in TESTS.glob("*/*.yml"))
 JUST_BELOW: list[dict[str, dict[str, Any]]] = yaml.safe_load((TESTS / "just_below.yml").read_text(encoding="utf-8"))
+INVENTORY: dict[str, Any] = yaml.safe_load((TESTS / "inventory.yml").read_text(encoding="utf-8"))
 CATALOGUE: dict[str, dict[str, Any]] = alerts.variables()["prometheus_alert_catalogue"]
 
 # Parameters that other alerts read too: what one leaves out is the other's.
@@ -64,7 +65,7 @@ def rendered(promtool: str, tmp_path: Path) -> Callable[..., Rendered]:
     """Return a function that renders all rules with changes to alerts and other variables."""
 
     def render(changes: Changes | None = None, **variables: Any) -> Rendered:
-        values = alerts.variables(prometheus_alerts=changes or {}, **variables)
+        values = alerts.variables(**{"prometheus_alerts": changes or {}, **INVENTORY, **variables})
         for template in alerts.TEMPLATES.glob("*.j2"):
             (tmp_path / template.stem).write_text(alerts.render(template, values), encoding="utf-8")
         return Rendered(promtool, tmp_path)
