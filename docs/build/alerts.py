@@ -56,7 +56,8 @@ prometheus_alerts:
   ClockSkew: {enabled: false}
 ```
 
-Ratios go from 0 to 1; other numbers are counts, seconds, bytes or degrees Celsius. Durations are written as in
+Ratios go from 0 to 1; other numbers are counts, seconds, bytes, degrees Celsius or US dollars. Durations are written as
+in
 Prometheus (`90s`, `15m`, `1h`). Rates are taken over 5 minutes, which wants `prometheus_scrape_interval` to be 75s at
 most.
 
