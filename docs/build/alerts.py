@@ -57,9 +57,8 @@ prometheus_alerts:
 ```
 
 Ratios go from 0 to 1; other numbers are counts, seconds, bytes, degrees Celsius or US dollars. Durations are written as
-in
-Prometheus (`90s`, `15m`, `1h`). Rates are taken over 5 minutes, which wants `prometheus_scrape_interval` to be 75s at
-most.
+in Prometheus (`90s`, `15m`, `1h`). Rates are taken over 5 minutes, which wants `prometheus_scrape_interval` to be 75s
+at most.
 
 What these parameters mean is the same for every alert:
 
