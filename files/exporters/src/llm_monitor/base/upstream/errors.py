@@ -23,6 +23,7 @@ class Reason(StrEnum):
     TOO_LARGE = "too_large"
     ENCODING = "encoding"
     UNPARSABLE = "unparsable"
+    NOT_FINITE = "not_finite"
 
 
 _CAUSES: tuple[tuple[type[BaseException], Reason, str], ...] = (

@@ -1,0 +1,209 @@
+"""Asks one vLLM server all there is to ask, and remembers what changes seldom."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from llm_monitor.base.collection.collector import Deadline
+from llm_monitor.base.files import printable
+from llm_monitor.base.upstream.complaints import Complaints
+from llm_monitor.base.upstream.errors import Reason, UpstreamError
+from llm_monitor.base.upstream.exposition import TEXT_FORMAT, Points, read
+from llm_monitor.base.upstream.fetch import Answer, Fetcher
+from llm_monitor.vllm import names
+from llm_monitor.vllm.discovery import Server
+from llm_monitor.vllm.facts import Model
+
+METRICS = "/metrics"
+_HEALTH = "/health"
+_VERSION = "/version"
+_MODELS = "/v1/models"
+_LARGEST_TELLING = 1 << 20
+# A server with many adapters and engines exposes some thousand of those wanted.
+_MOST_SERIES = 20_000
+_MOST_MODELS = 200
+_LONGEST_TEXT = 256
+_NO_WAY = frozenset({Reason.DNS, Reason.REFUSED, Reason.CONNECTION, Reason.TLS, Reason.TIMEOUT})
+
+
+@dataclass(slots=True)
+class Known:
+    """What is remembered of a server.
+
+    Attributes:
+        incarnation: The start of its container since when it is.
+        address: The address that answered last, empty when none does.
+        version: Its version.
+        models: What it serves.
+        told_at: When it told the last two, on the clock of `time.monotonic`.
+        process: When its process started.
+        metered: The models under whose names it counts.
+    """
+
+    incarnation: tuple[str, float | None]
+    address: str = ""
+    version: str = ""
+    models: tuple[Model, ...] = ()
+    told_at: float = float("-inf")
+    process: float | None = None
+    metered: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Replies:
+    """What a server answered to one round of questions.
+
+    Attributes:
+        metrics: Its metrics, or why there are none.
+        healthy: Whether it does not call itself unhealthy.
+    """
+
+    metrics: Answer | UpstreamError
+    healthy: bool = True
+
+
+class Asker:
+    """Asks servers, on the fetcher's event loop."""
+
+    def __init__(
+        self, fetcher: Fetcher, complaints: Complaints, api_key: str, refresh: float
+    ) -> None:
+        """Show `api_key` unless empty; ask for version and models every `refresh` seconds."""
+        self._fetcher = fetcher
+        self._complaints = complaints
+        self._auth = api_key or None
+        self._refresh = refresh
+
+    async def ask(self, server: Server, known: Known, deadline: Deadline) -> Replies:
+        """Return what `server` answers by `deadline`; `known` takes what is remembered."""
+        try:
+            address = await self.address(server, known, deadline)
+        except UpstreamError as error:
+            return Replies(error)
+        old = time.monotonic() - known.told_at >= self._refresh
+        paths = (METRICS, _HEALTH, *((_VERSION, _MODELS) if old else ()))
+        answers = await asyncio.gather(*(self._get(address, path, deadline) for path in paths))
+        by_path = dict(zip(paths, answers, strict=True))
+        metrics = by_path[METRICS]
+        if isinstance(metrics, UpstreamError):
+            if metrics.reason in _NO_WAY:
+                known.address = ""
+            return Replies(metrics)
+        known.address = address
+        if old:
+            self._learn(server, known, by_path)
+        return Replies(metrics, self._healthy(server, by_path[_HEALTH]))
+
+    async def address(self, server: Server, known: Known, deadline: Deadline) -> str:
+        """Return the address that answered last, else the first one that answers at all.
+
+        Raises:
+            UpstreamError: When there is none.
+        """
+        if known.address in server.addresses:
+            return known.address
+        if not server.addresses:
+            raise UpstreamError(Reason.CONNECTION, server.unreachable)
+        *others, last = server.addresses
+        for number, address in enumerate(others):
+            share = deadline.remaining() / (len(server.addresses) - number)
+            reply = await self._get(address, _HEALTH, Deadline.after(share))
+            if isinstance(reply, Answer) or reply.reason not in _NO_WAY:
+                return address
+        return last
+
+    async def metrics(self, address: str, accept: str, deadline: Deadline) -> Answer:
+        """Return the metrics of the server at `address` in the format that `accept` asks for.
+
+        Raises:
+            UpstreamError: When they can't be had.
+        """
+        headers = {"accept": accept or TEXT_FORMAT}
+        return await self._fetcher.get(
+            f"{address}{METRICS}", deadline=deadline, headers=headers, auth=self._auth
+        )
+
+    async def _get(self, address: str, path: str, deadline: Deadline) -> Answer | UpstreamError:
+        try:
+            if path == METRICS:
+                return await self.metrics(address, "", deadline)
+            return await self._fetcher.get(
+                f"{address}{path}", deadline=deadline, auth=self._auth, limit=_LARGEST_TELLING
+            )
+        except UpstreamError as error:
+            return error
+
+    def _healthy(self, server: Server, reply: Answer | UpstreamError) -> bool:
+        """Return False when the server says that it is not well.
+
+        Where there is no such question, or no answer although the metrics came, nobody says so.
+        """
+        if isinstance(reply, Answer) or reply.status == HTTPStatus.NOT_FOUND:
+            self._complaints.recovered(server.name, _HEALTH)
+            return True
+        self._complaints.failed(server.name, reply, _HEALTH)
+        return reply.reason is not Reason.STATUS
+
+    def _learn(
+        self, server: Server, known: Known, replies: Mapping[str, Answer | UpstreamError]
+    ) -> None:
+        """Remember version and models; what was known before serves until they are told anew."""
+        learnt = True
+        for path in (_VERSION, _MODELS):
+            reply = replies[path]
+            try:
+                if isinstance(reply, UpstreamError):
+                    raise reply
+                if path == _VERSION:
+                    known.version = _version(reply)
+                else:
+                    known.models = _models(reply)
+            except UpstreamError as error:
+                learnt = False
+                self._complaints.failed(server.name, error, path)
+            else:
+                self._complaints.recovered(server.name, path)
+        if learnt:
+            known.told_at = time.monotonic()
+
+
+def points(answer: Answer) -> Points:
+    """Return the samples of `answer` that are wanted.
+
+    Raises:
+        UpstreamError: When it is no exposition of a vLLM server.
+    """
+    found = read(answer.body, names.WANTED, _MOST_SERIES)
+    if not found.left_out and not any(one.name.startswith(names.PREFIX) for one in found):
+        sentence = f"{answer.where}: no metrics of vLLM"
+        raise UpstreamError(Reason.UNPARSABLE, sentence)
+    return found
+
+
+def _version(answer: Answer) -> str:
+    told = answer.json()
+    version = told.get("version") if isinstance(told, dict) else None
+    return _text(answer, version)
+
+
+def _models(answer: Answer) -> tuple[Model, ...]:
+    told = answer.json()
+    listed = told.get("data") if isinstance(told, dict) else None
+    if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
+        raise UpstreamError(Reason.UNPARSABLE, f"{answer.where}: not the list of models")
+    return tuple(
+        Model(
+            _text(answer, one.get("id")),
+            _text(answer, one.get("parent") or ""),
+            length if type(length := one.get("max_model_len")) is int and length > 0 else None,
+        )
+        for one in listed[:_MOST_MODELS]
+    )
+
+
+def _text(answer: Answer, value: object) -> str:
+    if not isinstance(value, str):
+        raise UpstreamError(Reason.UNPARSABLE, f"{answer.where}: not as expected")
+    return printable(value[:_LONGEST_TEXT])

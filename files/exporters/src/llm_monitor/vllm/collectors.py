@@ -1,0 +1,75 @@
+"""The vLLM exporter's collectors: what the servers say, and which GPUs they use."""
+
+from collections.abc import Iterator
+
+from llm_monitor.base.collection.collector import Collector, Deadline
+from llm_monitor.base.docker.gpus import GpuUse
+from llm_monitor.base.metrics.family import Sample
+from llm_monitor.vllm import metrics
+from llm_monitor.vllm.facts import Reading
+from llm_monitor.vllm.normal import Exposed
+from llm_monitor.vllm.sharing import shares
+from llm_monitor.vllm.source import VllmSource
+
+
+def collectors(source: VllmSource, gpus: GpuUse) -> list[Collector]:
+    """Return all collectors over `source`."""
+    return [ServerCollector(source), GpuCollector(source, gpus)]
+
+
+class ServerCollector:
+    """Asks every server and gives what it says."""
+
+    name = "servers"
+    families = tuple(one for one in metrics.FAMILIES if one is not metrics.GPU_ASSIGNMENT)
+
+    def __init__(self, source: VllmSource) -> None:
+        """Ask the servers of `source`."""
+        self._source = source
+
+    def collect(self, deadline: Deadline, /) -> Iterator[Sample]:
+        """Give each server's series; one that does not answer has `up` alone."""
+        for reading in self._source.survey(deadline):
+            name = reading.server.name
+            yield metrics.UP(int(reading.up), name)
+            if reading.points is not None:
+                yield from _facts(reading)
+                yield from Exposed(reading.points).samples(name)
+        for (name, reason), count in self._source.errors().items():
+            yield metrics.UPSTREAM_ERRORS(count, name, reason)
+
+
+class GpuCollector:
+    """Gives which models use which GPUs."""
+
+    name = "gpus"
+    families = (metrics.GPU_ASSIGNMENT,)
+
+    def __init__(self, source: VllmSource, gpus: GpuUse) -> None:
+        """Give it for the servers of `source`, as `gpus` knows it."""
+        self._source = source
+        self._gpus = gpus
+
+    def collect(self, deadline: Deadline, /) -> Iterator[Sample]:
+        """Give each model's share of each GPU."""
+        readings = self._source.survey(deadline)
+        containers = [one.server.container for one in readings if one.server.container]
+        for share in shares(readings, self._gpus.of(containers, deadline)):
+            if share.gpu.uuid:
+                labels = share.container, share.model, share.gpu.uuid
+                yield metrics.GPU_ASSIGNMENT(share.ratio, *labels)
+
+
+def _facts(reading: Reading) -> Iterator[Sample]:
+    """Give what a server is: everything that its metrics do not tell, model by model."""
+    name, command, container = reading.server.name, reading.server.command, reading.server.container
+    image = container.image if container else ""
+    about = (reading.version, image, command.tensor_parallel, command.dtype, command.quantization)
+    served = [model.name for model in reading.models]
+    for model in dict.fromkeys([*reading.metered, *served]):
+        yield metrics.INFO(1, name, model, *about)
+        if reading.started is not None:
+            yield metrics.START_TIME(reading.started, name, model)
+    for one in reading.models:
+        if one.max_length is not None:
+            yield metrics.MAX_MODEL_LENGTH(one.max_length, name, one.name)

@@ -1,0 +1,227 @@
+"""The vLLM servers of this host and of the settings: finds them and asks them all at once."""
+
+import asyncio
+import re
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from llm_monitor.base.collection.collector import Deadline
+from llm_monitor.base.docker.inventory import Inventory
+from llm_monitor.base.errors import SourceError
+from llm_monitor.base.upstream.complaints import Complaints, Counts
+from llm_monitor.base.upstream.errors import Reason, UpstreamError
+from llm_monitor.base.upstream.fetch import Answer, Fetcher
+from llm_monitor.vllm.asking import Asker, Known, Replies, points
+from llm_monitor.vllm.discovery import Discovery, Endpoint, Server
+from llm_monitor.vllm.facts import UNHEALTHY, UNREACHABLE, UP, Reading
+from llm_monitor.vllm.normal import Exposed
+
+# What one collector has asked serves the others of the same scrape.
+_SHARED_SECONDS = 1.0
+_PART = "/metrics"
+_VALUES = "values"
+
+
+class VllmSource(Protocol):
+    """What the collectors and the JSON API ask."""
+
+    def survey(self, deadline: Deadline, /) -> list[Reading]:
+        """Return what every server says, those that do not run or answer among them.
+
+        Raises:
+            SourceError: When it can't be found out which servers there are.
+        """
+        ...
+
+    def errors(self) -> Counts:
+        """Return how often each server failed for each reason since the start."""
+        ...
+
+    def servers(self, deadline: Deadline, /) -> list[tuple[Server, tuple[str, ...]]]:
+        """Return every server with the models that it is known to count under; asks none.
+
+        Raises:
+            SourceError: When it can't be found out which servers there are.
+        """
+        ...
+
+    async def exposition(self, server: Server, accept: str, deadline: Deadline, /) -> Answer:
+        """Return a server's own metrics, as they are.
+
+        Raises:
+            UpstreamError: When they can't be had.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How servers are found and asked.
+
+    Attributes:
+        endpoints: Servers that are named.
+        image: What the image's name of a server matches.
+        gateway: The name of the host as a container sees it.
+        patience: Seconds that one server may take.
+        refresh: Seconds after which version and models are asked for again.
+        api_key: Shown to every server unless empty.
+        ca_file: CAs that are trusted instead of the public ones, unless empty.
+    """
+
+    endpoints: Sequence[Endpoint]
+    image: re.Pattern[str]
+    gateway: str
+    patience: float
+    refresh: float
+    api_key: str
+    ca_file: str
+
+
+class HttpSource:
+    """Asks real servers."""
+
+    def __init__(self, inventory: Inventory | None, options: Options) -> None:
+        """Find servers in `inventory`, if there is one, and as `options` say."""
+        self._inventory = inventory
+        self._options = options
+        self._discovery = Discovery(options.endpoints, options.image, options.gateway)
+        self._fetcher = Fetcher("vllm", options.ca_file or None)
+        self._complaints = Complaints(__name__)
+        self._asker = Asker(self._fetcher, self._complaints, options.api_key, options.refresh)
+        self._known: dict[str, Known] = {}
+        self._lock = threading.Lock()
+        self._readings: list[Reading] = []
+        self._read_at = float("-inf")
+
+    def survey(self, deadline: Deadline, /) -> list[Reading]:
+        """Return what every server says, from at most a second ago.
+
+        Raises:
+            SourceError: When the Docker API can't be asked, or others hold it up.
+        """
+        if not self._lock.acquire(timeout=deadline.remaining()):
+            message = "the servers are still being asked"
+            raise SourceError(message)
+        try:
+            if time.monotonic() - self._read_at >= _SHARED_SECONDS:
+                self._readings = self._survey(deadline)
+                self._read_at = time.monotonic()
+            return self._readings
+        finally:
+            self._lock.release()
+
+    def errors(self) -> Counts:
+        """Return how often each server failed for each reason since the start."""
+        return self._complaints.counts()
+
+    def servers(self, deadline: Deadline, /) -> list[tuple[Server, tuple[str, ...]]]:
+        """Return every server with the models that it is known to count under.
+
+        Raises:
+            SourceError: When the Docker API can't be asked.
+        """
+        found = self._find(deadline)
+        return [(server, _metered(server, self._known.get(server.name))) for server in found]
+
+    async def exposition(self, server: Server, accept: str, deadline: Deadline, /) -> Answer:
+        """Return a server's own metrics, as they are.
+
+        Raises:
+            UpstreamError: When they can't be had.
+        """
+        known = self._remembered(server)
+
+        async def ask() -> Answer:
+            address = await self._asker.address(server, known, deadline)
+            return await self._asker.metrics(address, accept, deadline)
+
+        return await asyncio.wrap_future(self._fetcher.submit(ask()))
+
+    def _find(self, deadline: Deadline) -> list[Server]:
+        return self._discovery.servers(
+            self._inventory.containers(deadline) if self._inventory else ()
+        )
+
+    def _survey(self, deadline: Deadline) -> list[Reading]:
+        servers = self._find(deadline)
+        present = {server.name for server in servers}
+        self._complaints.keep(present)
+        self._known = {name: known for name, known in self._known.items() if name in present}
+        patient = Deadline(min(deadline.at, Deadline.after(self._options.patience).at))
+        known = [self._remembered(server) for server in servers]
+
+        async def ask_all() -> list[Replies | None]:
+            return await asyncio.gather(
+                *(
+                    self._ask(server, one, patient)
+                    for server, one in zip(servers, known, strict=True)
+                )
+            )
+
+        replies = self._fetcher.run(ask_all(), deadline)
+        return [
+            self._reading(server, one, reply)
+            for server, one, reply in zip(servers, known, replies, strict=True)
+        ]
+
+    async def _ask(self, server: Server, known: Known, deadline: Deadline) -> Replies | None:
+        return await self._asker.ask(server, known, deadline) if server.running else None
+
+    def _remembered(self, server: Server) -> Known:
+        """Return what is remembered of `server` since it was started."""
+        known = self._known.get(server.name)
+        if known is None or known.incarnation != server.incarnation:
+            known = self._known[server.name] = Known(server.incarnation)
+        return known
+
+    def _reading(self, server: Server, known: Known, replies: Replies | None) -> Reading:
+        if replies is None:
+            state = server.container.state if server.container else UNREACHABLE
+            return Reading(server, state)
+        try:
+            if isinstance(replies.metrics, UpstreamError):
+                raise replies.metrics
+            found = points(replies.metrics)
+        except UpstreamError as error:
+            self._complaints.failed(server.name, error, _PART)
+            return Reading(
+                server, UNREACHABLE, models=known.models, metered=_metered(server, known)
+            )
+        self._complaints.recovered(server.name, _PART)
+        self._complain_of_values(server, found.left_out)
+        exposed = Exposed(found)
+        process = exposed.started()
+        if known.process not in (None, process):
+            # Another process in the same container: it may be another version with other models.
+            known.told_at = float("-inf")
+        known.process = process
+        known.metered = exposed.models() or known.metered
+        return Reading(
+            server,
+            UP if replies.healthy else UNHEALTHY,
+            found,
+            known.version,
+            known.models,
+            _metered(server, known),
+            process or (server.container.started if server.container else None),
+        )
+
+    def _complain_of_values(self, server: Server, left_out: int) -> None:
+        if left_out:
+            sentence = f"{left_out} values are no finite numbers"
+            error = UpstreamError(Reason.NOT_FINITE, sentence)
+            self._complaints.failed(server.name, error, _VALUES)
+        else:
+            self._complaints.recovered(server.name, _VALUES)
+
+
+def _metered(server: Server, known: Known | None) -> tuple[str, ...]:
+    """Return the models under whose names a server counts: as seen, else as its command says."""
+    if known and known.metered:
+        return known.metered
+    if known and (own := [model.name for model in known.models if not model.parent]):
+        return (own[0],)
+    return (server.command.model,) if server.command.model else ()
