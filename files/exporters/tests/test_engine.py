@@ -14,7 +14,7 @@ from llm_monitor.base.collection.collector import Background, Deadline
 from llm_monitor.base.collection.engine import Engine, Limits
 from llm_monitor.base.errors import DeclarationError
 from llm_monitor.base.exporter import Exporter
-from llm_monitor.base.metrics.family import Sample
+from llm_monitor.base.metrics.family import GAUGE, Family, Sample
 
 EAGER = Limits(min_interval=0)
 
@@ -275,3 +275,26 @@ def test_an_exporter_that_declares_wrongly_is_refused() -> None:
         toy_exporter(good(), Toy("good", (BAD,), list))
     with pytest.raises(DeclarationError, match="toy_bad"):
         Exporter("toy", (GOOD, BAD), (good(),))
+
+
+def test_those_that_are_asked_have_their_up_beside_the_exporter_s_own() -> None:
+    up = Family("llm_monitor_toy_up", GAUGE, "1 when it answers.", ("server",))
+
+    async def check() -> None:
+        asking = Toy("asking", (up,), lambda: [up(0, "a"), up(1, "b")])
+        snapshot = await Engine(toy_exporter(asking), EAGER).snapshot(Deadline.after(5))
+        lines = [line for line in snapshot.body().decode().splitlines() if "toy_up" in line]
+        assert lines == [
+            "# HELP llm_monitor_toy_up 1 when it answers.",
+            "# TYPE llm_monitor_toy_up gauge",
+            "llm_monitor_toy_up 1",
+            'llm_monitor_toy_up{server="a"} 0',
+            'llm_monitor_toy_up{server="b"} 1',
+        ]
+        found = await ask(Engine(toy_exporter(Toy("asking", (up,), fail)), EAGER))
+        assert found["llm_monitor_toy_up",] == 0
+
+    asyncio.run(check())
+    alone = Family("llm_monitor_toy_up", GAUGE, "1 when it answers.")
+    with pytest.raises(DeclarationError, match="declared twice"):
+        toy_exporter(Toy("asking", (alone,), list))

@@ -35,11 +35,13 @@ def families(exporter: str) -> tuple[Family, ...]:
 
 
 def names() -> list[str]:
-    """Return the name of every family of every exporter, sorted."""
+    """Return the name of every family of every exporter, sorted, each once."""
     return sorted(
-        family.name
-        for exporter in registry.names()
-        for family in (*families(exporter), *OwnFamilies.of(exporter))
+        {
+            family.name
+            for exporter in registry.names()
+            for family in (*families(exporter), *OwnFamilies.of(exporter))
+        }
     )
 
 

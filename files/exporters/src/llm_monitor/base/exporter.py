@@ -39,8 +39,14 @@ class Exporter:
     vital: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        """Check that every family belongs to exactly one collector, and every name is used once."""
-        check_unique([*self.families, *self.own_families()])
+        """Check that every family belongs to exactly one collector, and every name is used once.
+
+        Only `up` may be both the exporter's own and a family of one gauge for each of those that
+        it asks: their labels tell these series from the one without any.
+        """
+        own = self.own_families()
+        asks = any(one.name == own.up.name and one.labels for one in self.families)
+        check_unique([*self.families, *(own[1:] if asks else own)])
         collected = [family for one in self.all_collectors() for family in one.families]
         check_unique(collected)
         if odd := set(collected) ^ set(self.families):

@@ -14,6 +14,7 @@ _LAST_PORT = 65535
 _WORD = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _NAME = re.compile(r"[^\s=]{1,256}")
 _MODULE = "vllm.entrypoints.openai.api_server"
+_SHELL = re.compile(r"-[a-z]*c")
 _SHORT = {"-tp": "tensor-parallel-size", "-q": "quantization"}
 
 
@@ -60,15 +61,17 @@ def read(command: Sequence[str]) -> Command:
 
 
 def _words(command: Sequence[str]) -> Iterator[str]:
-    """Give the words, those within a shell's command line (`sh -c "vllm serve …"`) as well."""
+    """Give the words, those of a shell's command line (`sh -c "vllm serve …"`) one by one."""
+    before = ""
     for word in command:
-        if " " not in word.strip():
+        if not _SHELL.fullmatch(before):
             yield word.strip()
-            continue
-        try:
-            yield from shlex.split(word)
-        except ValueError:
-            yield from word.split()
+        else:
+            try:
+                yield from shlex.split(word)
+            except ValueError:
+                yield from word.split()
+        before = word
 
 
 def _start(words: Sequence[str]) -> int | None:

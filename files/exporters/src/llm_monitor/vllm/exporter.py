@@ -22,7 +22,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 _HOST = r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?"
 
 
-def endpoints(value: object) -> tuple[Endpoint, ...]:
+def named_servers(value: object) -> tuple[Endpoint, ...]:
     """Return the servers in `value`: a list of {name, url}, or text such as `a=http://b:8000`.
 
     Raises:
@@ -61,7 +61,7 @@ class Settings(ExporterSettings):
         description="a socket such as /var/run/docker.sock, http://host:port, or nothing"
     )
     image: Pattern = Field(description="a regular expression")
-    endpoints: Annotated[tuple[Endpoint, ...], BeforeValidator(endpoints)] = Field(
+    endpoints: Annotated[tuple[Endpoint, ...], BeforeValidator(named_servers)] = Field(
         description="a list of {name, url}, or name=http://host:port,…; names of letters, digits,"
         " dots, dashes and underscores"
     )

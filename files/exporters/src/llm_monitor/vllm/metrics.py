@@ -15,7 +15,7 @@ UP = Family(
     "llm_monitor_vllm_up",
     GAUGE,
     "1 when the server gave its metrics and does not call itself unhealthy (GET /metrics, /health);"
-    " 0 as well while its container is there but does not run.",
+    " 0 as well while its container is there but does not run. Without label: the exporter's own.",
     ("container",),
 )
 UPSTREAM_ERRORS = Family(

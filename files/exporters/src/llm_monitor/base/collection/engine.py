@@ -12,6 +12,8 @@ from llm_monitor.base.collection.pace import Pacemaker
 from llm_monitor.base.collection.report import Report, Result, State
 from llm_monitor.base.collection.snapshot import Snapshot
 from llm_monitor.base.exporter import Exporter
+from llm_monitor.base.metrics.exposition import Series
+from llm_monitor.base.metrics.family import Family
 from llm_monitor.base.metrics.guard import FamilyGuard, gather
 
 LONGEST_COLLECTION = 8.0
@@ -173,15 +175,26 @@ class Engine:
             if state is not None and state.value is not None:
                 series.update(state.value)
         room = self._limits.total
-        blocks = []
+        kept: dict[Family, Series] = {}
         for family, guard in self._guards.items():
             if family in series:
-                kept = guard.trim(series[family], room, closed=closed)
-                room -= len(kept)
-                blocks.append((guard, kept))
+                kept[family] = guard.trim(series[family], room, closed=closed)
+                room -= len(kept[family])
         own = gather(self._report.samples(states, self._guards.values()), self._own_guards)
-        blocks += [(guard, own[one]) for one, guard in self._own_guards.items() if one in own]
-        return Snapshot(current.started, blocks)
+        return Snapshot(current.started, self._blocks(kept, own))
+
+    def _blocks(
+        self, kept: dict[Family, Series], own: dict[Family, Series]
+    ) -> list[tuple[FamilyGuard, Series]]:
+        """Return the families that have series, those of one name together."""
+        named = {family.name: series for family, series in own.items()}
+        blocks = []
+        for family, guard in self._guards.items():
+            series = {**named.pop(family.name, {}), **kept.get(family, {})}
+            if family in kept or series:
+                blocks.append((guard, series))
+        rest = self._own_guards.items()
+        return blocks + [(guard, own[one]) for one, guard in rest if one.name in named]
 
     def _gather(self, collector: Collector, deadline: Deadline) -> Result:
         """Run a collector in this thread and return its series within the caps."""
