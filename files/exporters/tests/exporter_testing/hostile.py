@@ -4,15 +4,16 @@
 that the rest of what it says can be used.
 """
 
-import gzip
 import os
 import socket
 import ssl
 import threading
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 from cryptography import x509
@@ -58,6 +59,9 @@ def serving(hostile: Hostile, sample: str = "up") -> Iterator[str]:
     if hostile.url:
         yield hostile.url
         return
+    if hostile.serve is _bomb:
+        # It takes longer to make than anybody waits.
+        _packed()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         if hostile.serve is not None:
             threading.Thread(target=_accept, args=(listener, hostile, sample), daemon=True).start()
@@ -179,7 +183,15 @@ def _endless(connection: socket.socket, _: str) -> None:
 
 
 def _bomb(connection: socket.socket, _: str) -> None:
-    answer(connection, gzip.compress(bytes(256 << 20), 1), content_encoding="gzip")
+    answer(connection, _packed(), content_encoding="gzip")
+
+
+@cache
+def _packed() -> bytes:
+    """Return 1 MiB that unpacks to 1 GiB."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
+    whole = [packer.compress(bytes(1 << 20)) for _ in range(GIB >> 20)]
+    return b"".join(whole) + packer.flush()
 
 
 def _cut(connection: socket.socket, sample: str) -> None:

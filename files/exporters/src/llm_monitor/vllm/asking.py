@@ -51,17 +51,7 @@ class Known:
     metered: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Replies:
-    """What a server answered to one round of questions.
-
-    Attributes:
-        metrics: Its metrics, or why there are none.
-        healthy: Whether it does not call itself unhealthy.
-    """
-
-    metrics: Answer | UpstreamError
-    healthy: bool = True
+Replies = Mapping[str, Answer | UpstreamError]
 
 
 class Asker:
@@ -77,24 +67,21 @@ class Asker:
         self._refresh = refresh
 
     async def ask(self, server: Server, known: Known, deadline: Deadline) -> Replies:
-        """Return what `server` answers by `deadline`; `known` takes what is remembered."""
+        """Return what `server` answers by `deadline`, by path, or why it does not."""
         try:
             address = await self.address(server, known, deadline)
         except UpstreamError as error:
-            return Replies(error)
+            return {METRICS: error}
         old = time.monotonic() - known.told_at >= self._refresh
         paths = (METRICS, _HEALTH, *((_VERSION, _MODELS) if old else ()))
         answers = await asyncio.gather(*(self._get(address, path, deadline) for path in paths))
-        by_path = dict(zip(paths, answers, strict=True))
-        metrics = by_path[METRICS]
-        if isinstance(metrics, UpstreamError):
-            if metrics.reason in _NO_WAY:
-                known.address = ""
-            return Replies(metrics)
-        known.address = address
-        if old:
-            self._learn(server, known, by_path)
-        return Replies(metrics, self._healthy(server, by_path[_HEALTH]))
+        replies = dict(zip(paths, answers, strict=True))
+        metrics = replies[METRICS]
+        if isinstance(metrics, Answer):
+            known.address = address
+        elif metrics.reason in _NO_WAY:
+            known.address = ""
+        return replies
 
     async def address(self, server: Server, known: Known, deadline: Deadline) -> str:
         """Return the address that answered last, else the first one that answers at all.
@@ -135,38 +122,44 @@ class Asker:
         except UpstreamError as error:
             return error
 
-    def _healthy(self, server: Server, reply: Answer | UpstreamError) -> bool:
+    def healthy(self, server: Server, replies: Replies) -> bool:
         """Return False when the server says that it is not well.
 
         Where there is no such question, or no answer although the metrics came, nobody says so.
         """
+        reply = replies[_HEALTH]
         if isinstance(reply, Answer) or reply.status == HTTPStatus.NOT_FOUND:
             self._complaints.recovered(server.name, _HEALTH)
             return True
         self._complaints.failed(server.name, reply, _HEALTH)
         return reply.reason is not Reason.STATUS
 
-    def _learn(
-        self, server: Server, known: Known, replies: Mapping[str, Answer | UpstreamError]
-    ) -> None:
-        """Remember version and models; what was known before serves until they are told anew."""
-        learnt = True
-        for path in (_VERSION, _MODELS):
-            reply = replies[path]
-            try:
-                if isinstance(reply, UpstreamError):
-                    raise reply
-                if path == _VERSION:
-                    known.version = _version(reply)
-                else:
-                    known.models = _models(reply)
-            except UpstreamError as error:
-                learnt = False
-                self._complaints.failed(server.name, error, path)
-            else:
-                self._complaints.recovered(server.name, path)
-        if learnt:
+    def learn(self, server: Server, known: Known, replies: Replies) -> None:
+        """Let `known` take version and models if they were asked for.
+
+        What it knew before serves until they are told anew.
+        """
+        learnt = [
+            self._take(server, known, path, replies[path])
+            for path in (_VERSION, _MODELS)
+            if path in replies
+        ]
+        if learnt and all(learnt):
             known.told_at = time.monotonic()
+
+    def _take(self, server: Server, known: Known, path: str, reply: Answer | UpstreamError) -> bool:
+        try:
+            if isinstance(reply, UpstreamError):
+                raise reply
+            if path == _VERSION:
+                known.version = _version(reply)
+            else:
+                known.models = _models(reply)
+        except UpstreamError as error:
+            self._complaints.failed(server.name, error, path)
+            return False
+        self._complaints.recovered(server.name, path)
+        return True
 
 
 def points(answer: Answer) -> Points:

@@ -14,14 +14,13 @@ from llm_monitor.base.errors import SourceError
 from llm_monitor.base.upstream.complaints import Complaints, Counts
 from llm_monitor.base.upstream.errors import Reason, UpstreamError
 from llm_monitor.base.upstream.fetch import Answer, Fetcher
-from llm_monitor.vllm.asking import Asker, Known, Replies, points
+from llm_monitor.vllm.asking import METRICS, Asker, Known, Replies, points
 from llm_monitor.vllm.discovery import Discovery, Endpoint, Server
 from llm_monitor.vllm.facts import UNHEALTHY, UNREACHABLE, UP, Reading
 from llm_monitor.vllm.normal import Exposed
 
 # What one collector has asked serves the others of the same scrape.
 _SHARED_SECONDS = 1.0
-_PART = "/metrics"
 _VALUES = "values"
 
 
@@ -181,17 +180,18 @@ class HttpSource:
         if replies is None:
             state = server.container.state if server.container else UNREACHABLE
             return Reading(server, state)
+        metrics = replies[METRICS]
         try:
-            if isinstance(replies.metrics, UpstreamError):
-                raise replies.metrics
-            found = points(replies.metrics)
+            if isinstance(metrics, UpstreamError):
+                raise metrics
+            found = points(metrics)
         except UpstreamError as error:
-            self._complaints.failed(server.name, error, _PART)
-            return Reading(
-                server, UNREACHABLE, models=known.models, metered=_metered(server, known)
-            )
-        self._complaints.recovered(server.name, _PART)
+            self._complaints.failed(server.name, error, METRICS)
+            metered = _metered(server, known)
+            return Reading(server, UNREACHABLE, models=known.models, metered=metered)
+        self._complaints.recovered(server.name, METRICS)
         self._complain_of_values(server, found.left_out)
+        self._asker.learn(server, known, replies)
         exposed = Exposed(found)
         process = exposed.started()
         if known.process not in (None, process):
@@ -201,7 +201,7 @@ class HttpSource:
         known.metered = exposed.models() or known.metered
         return Reading(
             server,
-            UP if replies.healthy else UNHEALTHY,
+            UP if self._asker.healthy(server, replies) else UNHEALTHY,
             found,
             known.version,
             known.models,
