@@ -140,16 +140,27 @@ class HttpSource:
         return await asyncio.wrap_future(self._fetcher.submit(ask()))
 
     def _find(self, deadline: Deadline) -> list[Server]:
-        return self._discovery.servers(
-            self._inventory.containers(deadline) if self._inventory else ()
-        )
+        if self._inventory is None:
+            return self._discovery.servers(())
+        if not self._options.endpoints:
+            return self._discovery.servers(self._inventory.containers(deadline))
+        try:
+            containers = self._inventory.containers(self._patient(deadline))
+        except SourceError:
+            # That the engine is gone is for its watcher to say; those that are named go on.
+            containers = []
+        return self._discovery.servers(containers)
+
+    def _patient(self, deadline: Deadline) -> Deadline:
+        """Return by when one of those that are asked has to answer."""
+        return Deadline(min(deadline.at, Deadline.after(self._options.patience).at))
 
     def _survey(self, deadline: Deadline) -> list[Reading]:
         servers = self._find(deadline)
         present = {server.name for server in servers}
         self._complaints.keep(present)
         self._known = {name: known for name, known in self._known.items() if name in present}
-        patient = Deadline(min(deadline.at, Deadline.after(self._options.patience).at))
+        patient = self._patient(deadline)
         known = [self._remembered(server) for server in servers]
 
         async def ask_all() -> list[Replies | None]:
