@@ -1,10 +1,10 @@
-"""A vLLM server that isn't there; `python vllm.py PORT METRICS` serves a recording in a container.
+"""A vLLM server that isn't there; `python vllm.py` serves the recording, in a container if need be.
 
 It needs nothing but the standard library, so that a container needs nothing but Python.
 """
 
+import argparse
 import json
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -125,10 +125,15 @@ def serving(one: VllmStandIn) -> Iterator[VllmStandIn]:
 
 
 def main() -> None:
-    """Serve for good."""
-    port, metrics, *key = sys.argv[1:]
-    one = VllmStandIn(Path(metrics).read_bytes(), key="".join(key))
-    server(one, "0.0.0.0", int(port)).serve_forever()  # noqa: S104 - in a container of its own
+    """Serve for good, as the command line says; it is much like vLLM's own."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("words", nargs="*")
+    parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--api-key", default="")
+    parser.add_argument("--metrics", type=Path, default=RECORDED)
+    options = parser.parse_args()
+    one = VllmStandIn(options.metrics.read_bytes(), key=options.api_key)
+    server(one, "0.0.0.0", options.port).serve_forever()  # noqa: S104 - in a container of its own
 
 
 if __name__ == "__main__":
