@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_monitor.vllm.command import Command, read
+from llm_monitor.vllm.server.command import Command, read
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import yaml
 from exporter_testing.docker_api import inspection
 from llm_monitor.base.docker.containers import Container, parse
 from llm_monitor.vllm import exporter
-from llm_monitor.vllm.discovery import Discovery, Endpoint, Server
+from llm_monitor.vllm.server.discovery import Discovery, Endpoint, Server
 
 DEFAULTS = yaml.safe_load(Path(exporter.__file__).with_name("settings.yaml").read_text())["vllm"]
 IMAGE = re.compile(DEFAULTS["image"])

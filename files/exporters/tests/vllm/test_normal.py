@@ -9,8 +9,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from llm_monitor.base.metrics.family import Family, Histogram
 from llm_monitor.base.upstream.exposition import read
-from llm_monitor.vllm import metrics, names
-from llm_monitor.vllm.normal import Exposed
+from llm_monitor.vllm import metrics
+from llm_monitor.vllm.server import names
+from llm_monitor.vllm.server.normal import Exposed
 
 RECORDED = (Path(__file__).parent / "recorded/metrics.txt").read_bytes()
 

@@ -16,7 +16,7 @@ from llm_monitor.base.docker.gpus import GpuUse
 from llm_monitor.base.errors import SourceError
 from llm_monitor.base.upstream.errors import Reason, UpstreamError
 from llm_monitor.base.web.negotiation import patience
-from llm_monitor.vllm.discovery import Server
+from llm_monitor.vllm.server.discovery import Server
 from llm_monitor.vllm.source import VllmSource
 from llm_monitor.vllm.telling import Told, containers, gpu_map, models
 

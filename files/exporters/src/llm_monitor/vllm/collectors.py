@@ -7,7 +7,7 @@ from llm_monitor.base.docker.gpus import GpuUse
 from llm_monitor.base.metrics.family import Sample
 from llm_monitor.vllm import metrics
 from llm_monitor.vllm.facts import Reading
-from llm_monitor.vllm.normal import Exposed
+from llm_monitor.vllm.server.normal import Exposed
 from llm_monitor.vllm.sharing import shares
 from llm_monitor.vllm.source import VllmSource
 

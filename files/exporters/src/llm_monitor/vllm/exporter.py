@@ -14,12 +14,12 @@ from llm_monitor.base.docker.inventory import Inventory
 from llm_monitor.base.exporter import Exporter
 from llm_monitor.vllm.api import create_router
 from llm_monitor.vllm.collectors import collectors
-from llm_monitor.vllm.discovery import Endpoint
 from llm_monitor.vllm.metrics import FAMILIES
+from llm_monitor.vllm.server.discovery import Endpoint
 from llm_monitor.vllm.source import HttpSource, Options, VllmSource
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
-_HOST = r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?"
+_HOST = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
 
 
 def named_servers(value: object) -> tuple[Endpoint, ...]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from llm_monitor.base.upstream.exposition import Points
-from llm_monitor.vllm.discovery import Server
+from llm_monitor.vllm.server.discovery import Server
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,10 @@ from llm_monitor.base.errors import SourceError
 from llm_monitor.base.upstream.complaints import Complaints, Counts
 from llm_monitor.base.upstream.errors import Reason, UpstreamError
 from llm_monitor.base.upstream.fetch import Answer, Fetcher
-from llm_monitor.vllm.asking import METRICS, Asker, Known, Replies, points
-from llm_monitor.vllm.discovery import Discovery, Endpoint, Server
 from llm_monitor.vllm.facts import UNHEALTHY, UNREACHABLE, UP, Reading
-from llm_monitor.vllm.normal import Exposed
+from llm_monitor.vllm.server.asking import METRICS, Asker, Known, Replies, points
+from llm_monitor.vllm.server.discovery import Discovery, Endpoint, Server
+from llm_monitor.vllm.server.normal import Exposed
 
 # What one collector has asked serves the others of the same scrape.
 _SHARED_SECONDS = 1.0

@@ -10,7 +10,7 @@ from llm_monitor.base.docker.cgroups import container_ids
 from llm_monitor.base.docker.containers import Container
 from llm_monitor.base.errors import SourceError
 from llm_monitor.base.files import read_text
-from llm_monitor.vllm.command import NO_COMMAND, Command, port, read
+from llm_monitor.vllm.server.command import NO_COMMAND, Command, port, read
 
 LABEL = "llm-monitor.vllm"
 PORT_LABEL = "llm-monitor.port"

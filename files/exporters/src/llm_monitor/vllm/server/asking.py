@@ -12,9 +12,9 @@ from llm_monitor.base.upstream.complaints import Complaints
 from llm_monitor.base.upstream.errors import Reason, UpstreamError
 from llm_monitor.base.upstream.exposition import TEXT_FORMAT, Points, read
 from llm_monitor.base.upstream.fetch import Answer, Fetcher
-from llm_monitor.vllm import names
-from llm_monitor.vllm.discovery import Server
 from llm_monitor.vllm.facts import Model
+from llm_monitor.vllm.server import names
+from llm_monitor.vllm.server.discovery import Server
 
 METRICS = "/metrics"
 _HEALTH = "/health"

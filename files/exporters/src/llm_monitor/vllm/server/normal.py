@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable, Iterator
 
 from llm_monitor.base.metrics.family import Sample
 from llm_monitor.base.upstream.exposition import Point, histogram_names, histograms
-from llm_monitor.vllm import metrics, names
+from llm_monitor.vllm import metrics
+from llm_monitor.vllm.server import names
 
 Key = tuple[str, ...]
 Engines = dict[Key, dict[str, float]]
