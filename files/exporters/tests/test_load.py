@@ -1,17 +1,16 @@
 """A monitoring load: two scrapers, and somebody's curl loop that asks fifty times a second."""
 
 import gzip
-import subprocess
 import threading
 import time
 from collections import Counter
 from http.client import HTTPConnection
 
-import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter_testing.process import Running, Start, free_port, tool
+from exporter_testing.process import Running, Start
+from exporter_testing.prometheus import prometheus, query
 
 _PER_SECOND = 50
 _GROWTH = 2 << 20
@@ -97,38 +96,11 @@ def test_a_prometheus_scrapes_it(
     """A real Prometheus finds the target up and the host's memory in its database."""
     node = start_node()
     folder = tmp_path_factory.mktemp("prometheus")
-    (folder / "prometheus.yml").write_text(
-        "scrape_configs:\n- job_name: node\n  scrape_interval: 1s\n  scrape_timeout: 1s\n"
+    scrape_configs = (
+        "- job_name: node\n  scrape_interval: 1s\n  scrape_timeout: 1s\n"
         f"  static_configs: [{{targets: ['127.0.0.1:{node.port}']}}]\n"
     )
-    port = free_port()
-    command = [
-        tool("prometheus"),
-        f"--config.file={folder}/prometheus.yml",
-        f"--storage.tsdb.path={folder}/data",
-        f"--web.listen-address=127.0.0.1:{port}",
-    ]
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
-    try:
+    with prometheus(folder, scrape_configs) as port:
         assert query(port, "up") == 1
         assert query(port, "llm_monitor_node_memory_total_bytes") > 0
         assert query(port, 'count({job="node"})') > 60
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-def query(port: int, expression: str) -> float:
-    """Return the value of a PromQL expression as soon as it has one."""
-    end = time.monotonic() + 30
-    while time.monotonic() < end:
-        try:
-            url = f"http://127.0.0.1:{port}/api/v1/query"
-            result = httpx.get(url, params={"query": expression}).json()["data"]["result"]
-        except (httpx.TransportError, KeyError, ValueError):
-            result = []
-        if result:
-            return float(result[0]["value"][1])
-        time.sleep(0.2)
-    pytest.fail(f"{expression} has no value after 30 s")

@@ -13,7 +13,7 @@ from llm_monitor.base.docker.gpus import GpuUse
 from llm_monitor.base.docker.inventory import Inventory
 from llm_monitor.base.exporter import Exporter
 from llm_monitor.vllm.api import create_router
-from llm_monitor.vllm.collectors import collectors
+from llm_monitor.vllm.collectors import ServerCollector, collectors
 from llm_monitor.vllm.metrics import FAMILIES
 from llm_monitor.vllm.server.discovery import Endpoint
 from llm_monitor.vllm.source import HttpSource, Options, VllmSource
@@ -87,6 +87,7 @@ def build(settings: Settings, source: VllmSource | None = None) -> Exporter:
         collectors=collectors(source, gpus),
         watchers=[inventory] if inventory else [],
         router=create_router(source, gpus),
+        vital=frozenset({ServerCollector.name}),
     )
 
 
