@@ -1,9 +1,13 @@
 """What an exporter costs in memory; `bench/exporters.py` holds the image's packages to 45 MiB."""
 
+import importlib
 import subprocess
 import sys
 
+import pytest
+
 from exporter_testing.process import Start, plain_environment
+from llm_monitor.base import memory
 
 _GROWTH = 2 << 20
 _UNUSED = {"click", "multiprocessing", "dynaconf", "pydantic.v1", "difflib", "psutil"}
@@ -33,6 +37,16 @@ def test_a_running_exporter_has_loaded_nothing_that_it_does_not_use() -> None:
     assert not _UNUSED & set(loaded)
 
 
+def test_what_asks_over_http_has_no_command_line_either() -> None:
+    loaded = python(
+        "from llm_monitor.base.memory import skip_httpx_command_line; skip_httpx_command_line()\n"
+        "import llm_monitor.vllm.exporter, sys\n"
+        "print(*sys.modules)"
+    )
+    assert "httpx" in loaded
+    assert not {"click", "trio", "dynaconf"} & set(loaded)
+
+
 def test_uvicorns_command_line_can_still_be_loaded() -> None:
     assert python(
         "import sys; from llm_monitor.base.memory import import_uvicorn; import_uvicorn()\n"
@@ -51,3 +65,15 @@ def test_memory_does_not_grow_with_scrapes(start_node: Start) -> None:
 
     settled = scrape(300)
     assert scrape(1000) - settled < _GROWTH
+
+
+def test_what_is_missing_is_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "no_such_module", raising=False)
+    memory.remember_missing("no_such_module")
+    memory.remember_missing("no_such_module")
+    monkeypatch.setattr(sys, "meta_path", [])
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module("no_such_module")
+    monkeypatch.delitem(sys.modules, "no_such_module")
+    memory.remember_missing("json")
+    assert sys.modules["json"] is not None

@@ -3,8 +3,10 @@
 import ctypes
 import gc
 import importlib
+import importlib.util
 import sys
 from types import ModuleType
+from typing import cast
 
 _M_ARENA_MAX = -8
 
@@ -41,6 +43,16 @@ def skip_httpx_command_line() -> None:
     command_line = _Nothing("httpx._main")
     vars(command_line)["main"] = lambda: None
     sys.modules.setdefault(command_line.__name__, command_line)
+
+
+def remember_missing(module: str) -> None:
+    """Let imports of `module`, if it is not installed, fail without looking for it again.
+
+    httpcore looks for one on each request, several times: a tenth of what a request costs.
+    """
+    if importlib.util.find_spec(module) is None:
+        # What Python's import system takes for a module that must not be imported.
+        cast("dict[str, ModuleType | None]", sys.modules)[module] = None
 
 
 def keep_one_arena() -> None:

@@ -17,6 +17,7 @@ import httpx
 
 from llm_monitor.base.collection.collector import Deadline
 from llm_monitor.base.collection.isolation import Crew
+from llm_monitor.base.memory import remember_missing
 from llm_monitor.base.upstream.errors import Reason, UpstreamError, failure
 from llm_monitor.base.upstream.loop import PatientLoop
 from llm_monitor.base.version import VERSION
@@ -70,6 +71,7 @@ class Fetcher:
 
     def __init__(self, name: str, ca_file: str | None = None) -> None:
         """Name the thread after `name`; trust the CAs in `ca_file` instead of the public ones."""
+        remember_missing("sniffio")
         self._name = name
         self._ca_file = ca_file
         self._trusting = False
