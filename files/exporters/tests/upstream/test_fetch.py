@@ -46,6 +46,16 @@ def test_a_hostile_upstream_costs_its_answer_and_says_why(
     assert "planted" not in str(caught.value)
 
 
+def test_an_error_that_was_asked_for_is_an_answer(fetcher: Fetcher) -> None:
+    broken = Hostile("broken", frozenset(), lambda sock, _: answer(sock, b"why\n", "503 No"))
+    with serving(broken) as url:
+        got = get(fetcher, url, also=(503,))
+        with pytest.raises(UpstreamError) as caught:
+            get(fetcher, url, also=(500,))
+    assert (got.status, got.body) == (503, b"why\n")
+    assert caught.value.status == 503
+
+
 def test_an_answer_arrives_whole(fetcher: Fetcher) -> None:
     body = json.dumps({"numbers": list(range(100_000))}).encode()
     for packed, headers in ((body, {}), (gzip.compress(body), {"content_encoding": "gzip"})):

@@ -6,7 +6,7 @@ import json
 import ssl
 import threading
 import zlib
-from collections.abc import Coroutine, Mapping
+from collections.abc import Collection, Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -34,11 +34,11 @@ _GRACE_SECONDS = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What an upstream answered, with a status of success.
+    """What an upstream answered, with a status of success or another one that was asked for.
 
     Attributes:
         where: The address that was asked, without user, password and query.
-        status: The HTTP status, 200 to 299.
+        status: The HTTP status.
         headers: The headers; names in any case find them.
         body: The body, unpacked.
     """
@@ -120,6 +120,7 @@ class Fetcher:
         params: Mapping[str, str] | None = None,
         auth: Auth | None = None,
         limit: int = LARGEST_BODY,
+        also: Collection[int] = (),
     ) -> Answer:
         """Return the answer to GET `url`; must be awaited in what `run` or `submit` runs.
 
@@ -130,9 +131,10 @@ class Fetcher:
             params: The query.
             auth: A bearer token, or the user name and password of basic authentication.
             limit: Most bytes of the body, packed or unpacked.
+            also: Statuses beside those of success whose body is wanted.
 
         Raises:
-            UpstreamError: When there is no answer with a status of success within the limits.
+            UpstreamError: When there is no answer with such a status within the limits.
         """
         where = _where(url)
         own = dict(headers or {})
@@ -144,7 +146,8 @@ class Fetcher:
                 self._trust(url)
                 asking = self._client.stream("GET", url, headers=own, params=params, auth=basic)
                 async with asking as response:
-                    _check(where, response)
+                    if response.status_code not in also:
+                        _check(where, response)
                     body = await _body(where, response, limit)
                     return Answer(where, response.status_code, response.headers, body)
         except TimeoutError:
