@@ -32,6 +32,18 @@ def test_what_the_library_writes_is_read_as_it_was(texts: list[str], value: floa
     assert points == [Point("gauge", {"text": text}, value) for text in texts]
 
 
+@given(st.tuples(LABELS, LABELS, LABELS))
+def test_labels_are_the_same_however_they_are_read(texts: tuple[str, str, str]) -> None:
+    registry = CollectorRegistry()
+    gauge = Gauge("gauge", "A gauge.", ["a", "b", "c"], registry=registry)
+    gauge.labels(*texts).set(1)
+    body = generate_latest(registry)
+    expected = [Point("gauge", dict(zip("abc", texts, strict=True)), 1)]
+    assert read(body, {"gauge"}) == expected
+    # With a blank they are left to the library.
+    assert read(body.replace(b"{a=", b"{ a="), {"gauge"}) == expected
+
+
 def test_only_what_is_wanted_is_read() -> None:
     body = b'# a comment\n\n  a 1\nb{x="y"} 2 1234567890123\nc\t3\r\na_b{} 4\n{"d"} 5\n'
     assert read(body, {"a", "b", "c"}) == [
@@ -58,6 +70,8 @@ def test_numbers_that_are_none_are_left_out_and_counted() -> None:
         b'a{x="1",y="2"} 1\na{y="2",x="1"} 1\n',
         b'a{x="1} 1\n',
         b'a{x="1",x="2"} 1\n',
+        b'a{x="1"y="2"} 1\n',
+        b'a{__name__="b"} 1\n',
         b"a{x=1} 1\n",
         b"a{x} 1\n",
         b'a{x="1"}\n',
