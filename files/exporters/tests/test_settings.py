@@ -120,6 +120,12 @@ def test_a_url_is_shown_without_user_and_password(load: Load, text: str) -> None
     assert "s3cret" not in found
 
 
+def test_a_url_is_shown_without_its_query(load: Load) -> None:
+    found = problems(load, LISTEN_ADDRESS="http://host/path?key=s3cret&more='s3cret'#end")
+    assert "http://host/path?***#end" in found
+    assert "s3cret" not in found
+
+
 def test_every_problem_is_told_at_once(load: Load) -> None:
     found = problems(load, NODE__PORT="x", LOG_LEVEL="x", WHAT="x")
     assert len(found.splitlines()) == 3

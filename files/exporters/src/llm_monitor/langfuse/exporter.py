@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import structlog
 from pydantic import BeforeValidator, Field, SecretStr, model_validator
 
-from llm_monitor.base.config.model import Duration, ExporterSettings, Secret
+from llm_monitor.base.config.model import Duration, ExporterSettings, Secret, web_address
 from llm_monitor.base.exporter import Exporter
 from llm_monitor.base.upstream.complaints import Complaints
 from llm_monitor.langfuse.api import create_router
@@ -19,25 +19,19 @@ from llm_monitor.langfuse.source import Repository
 _log = structlog.get_logger(__name__)
 
 
-def web_address(text: object) -> str:
+def web_address_or_nothing(text: object) -> str:
     """Return `text` if it is empty, or the URL of a web server without user, query or fragment.
 
     Raises:
         ValueError: When it is neither.
     """
-    url = str(text)
-    parts = urlsplit(url)
-    usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
-    if url and (not usable or "@" in parts.netloc or "?" in url or "#" in url):
-        message = "no URL of a web server"
-        raise ValueError(message)
-    return url
+    return web_address(text) if str(text) else ""
 
 
 class Settings(ExporterSettings):
     """The Langfuse exporter's own settings; see settings.yaml for what they mean."""
 
-    url: Annotated[str, BeforeValidator(web_address)] = Field(
+    url: Annotated[str, BeforeValidator(web_address_or_nothing)] = Field(
         description="a URL such as https://langfuse.example.com, without user and password"
     )
     public_key: Secret | None = None

@@ -19,6 +19,7 @@ S = TypeVar("S", bound=Section)
 _SECRET_WORDS = ("token", "password", "secret", "key")
 _FILE_SUFFIX = "_file"
 _USERINFO = re.compile(r"//[^/?#]*@")
+_QUERY = re.compile(r"(//[^?]*\?)[^#]+(?=['\"#])")
 
 
 def load(names: Sequence[str], reading: Reading) -> tuple[Settings, dict[str, ExporterSettings]]:
@@ -193,7 +194,9 @@ def _shown(place: Sequence[str], value: object, field: FieldInfo | None) -> str:
         return "a group"
     hidden = field is not None and _is_secret(field)
     hidden = hidden or any(word in place[-1] for word in _SECRET_WORDS) or "auth" in place
-    return "a hidden value" if hidden else _USERINFO.sub("//***@", repr(value))
+    return (
+        "a hidden value" if hidden else _QUERY.sub(r"\1***", _USERINFO.sub("//***@", repr(value)))
+    )
 
 
 def _shared_ports(sections: Mapping[str, ExporterSettings]) -> list[str]:

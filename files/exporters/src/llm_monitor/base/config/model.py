@@ -3,6 +3,7 @@
 import ipaddress
 import re
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
@@ -47,9 +48,25 @@ def pattern(text: object) -> re.Pattern[str]:
         raise ValueError(message) from error
 
 
+def web_address(text: object) -> str:
+    """Return the URL of a web server, without user, password, query and fragment.
+
+    Raises:
+        ValueError: When `text` is none.
+    """
+    url = str(text)
+    parts = urlsplit(url)
+    usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    if not usable or "@" in parts.netloc or any(one in url for one in "?# "):
+        message = "no URL of a web server"
+        raise ValueError(message)
+    return url
+
+
 Duration = Annotated[float, BeforeValidator(seconds)]
 IpAddress = Annotated[str, BeforeValidator(ip_address)]
 Pattern = Annotated[re.Pattern[str], BeforeValidator(pattern)]
+WebAddress = Annotated[str, BeforeValidator(web_address)]
 Port = Annotated[int, Field(ge=1, le=65535, description="a TCP port, 1 to 65535")]
 Secret = Annotated[SecretStr, Field(min_length=1, description="a secret that is not empty")]
 
