@@ -1,7 +1,7 @@
 """The LiteLLM exporter's metric families.
 
-What LiteLLM counts per key, user, team and host is summed up before it gets here. `model` is the name that
-clients ask for (LiteLLM's model group), as configured; every name that is not configured counts as `other`.
+What LiteLLM counts per key, user, team and host is summed up before it gets here. `model` is the
+name that clients ask for (LiteLLM's model group), as configured; what is not configured is `other`.
 """
 
 from llm_monitor.base.metrics.family import COUNTER, GAUGE, HISTOGRAM, Family
@@ -9,8 +9,8 @@ from llm_monitor.base.metrics.family import COUNTER, GAUGE, HISTOGRAM, Family
 READY = Family(
     "llm_monitor_litellm_ready",
     GAUGE,
-    "1 when the component (proxy, db) is fit for requests, else 0; no db: LiteLLM has none "
-    "(GET /health/readiness).",
+    "1 when the component (proxy, db) is fit for requests, 0 when it is not or LiteLLM can't be "
+    "reached; no db: LiteLLM has none, or is not asked (GET /health/readiness).",
     ("component",),
 )
 INFO = Family(
@@ -26,17 +26,25 @@ MODEL_CONFIGURED = Family(
     "1 for each deployment that a model is routed to (GET /model/info, kept for five minutes).",
     ("model", "deployment_id"),
 )
+MODEL_INFO = Family(
+    "llm_monitor_litellm_model_info",
+    GAUGE,
+    "1, with what a deployment is: the provider, and the name of the model there, which is the "
+    "served name where that is vLLM (GET /model/info, kept for five minutes).",
+    ("model", "deployment_id", "provider", "served_model"),
+)
 MODEL_AVAILABLE = Family(
     "llm_monitor_litellm_model_available",
     GAUGE,
-    "1 when the deployment answers, 0 when it does not, absent while LiteLLM does not know "
-    "(GET /health/latest; without a database litellm_deployment_state).",
+    "1 when the deployment answers, 0 when it does not, absent while LiteLLM does not know: its "
+    "last health check (GET /health/latest), else its last request (litellm_deployment_state).",
     ("model", "deployment_id"),
 )
 MODEL_LAST_CHECK = Family(
     "llm_monitor_litellm_model_last_check_timestamp_seconds",
     GAUGE,
-    "Unix time of LiteLLM's last health check of the deployment (GET /health/latest).",
+    "Unix time of LiteLLM's last health check of the deployment (GET /health/latest, every minute; "
+    "GET /health with the setting litellm.active_probes).",
     ("model", "deployment_id"),
     "seconds",
 )
@@ -59,14 +67,15 @@ MODEL_PRICE = Family(
 IN_FLIGHT = Family(
     "llm_monitor_litellm_requests_in_flight",
     GAUGE,
-    "HTTP requests that LiteLLM works on, this exporter's own not among them "
+    "HTTP requests that LiteLLM works on, without the one that asks for this "
     "(litellm_in_flight_requests).",
 )
 REQUESTS = Family(
     "llm_monitor_litellm_requests_total",
     COUNTER,
     "Requests that clients have got an answer to, failures among them, each once whatever it took "
-    "of retries and fallbacks (litellm_proxy_total_requests_metric).",
+    "of retries, and after a fallback under the model that answered "
+    "(litellm_proxy_total_requests_metric).",
     ("model",),
 )
 FAILURES = Family(
@@ -110,15 +119,16 @@ TIME_TO_FIRST_TOKEN = Family(
 OVERHEAD_LATENCY = Family(
     "llm_monitor_litellm_overhead_latency_seconds",
     HISTOGRAM,
-    "Time that LiteLLM itself added to requests that succeeded (litellm_overhead_latency_metric).",
+    "Time that LiteLLM itself added to requests that succeeded and were not streamed "
+    "(litellm_overhead_latency_metric).",
     ("model",),
     "seconds",
 )
 DEPLOYMENT_FAILURES = Family(
     "llm_monitor_litellm_deployment_failures_total",
     COUNTER,
-    "Calls of a backend that failed, those that a retry or a fallback made good among them "
-    "(litellm_deployment_failure_responses).",
+    "Calls of a backend that failed, those that a retry or a fallback made good among them, those "
+    "with status 401 not (litellm_deployment_failure_responses).",
     ("model", "deployment_id", "reason"),
 )
 COOLDOWNS = Family(
@@ -147,6 +157,7 @@ FAMILIES = (
     READY,
     INFO,
     MODEL_CONFIGURED,
+    MODEL_INFO,
     MODEL_AVAILABLE,
     MODEL_LAST_CHECK,
     MODEL_CONTEXT,

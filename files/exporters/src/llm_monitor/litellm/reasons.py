@@ -1,0 +1,56 @@
+"""Why a request failed, in one of a few words."""
+
+TIMEOUT = "timeout"
+RATE_LIMIT = "rate_limit"
+AUTH = "auth"
+BAD_REQUEST = "bad_request"
+NOT_FOUND = "not_found"
+SERVER_ERROR = "server_error"
+CONNECTION = "connection"
+UNAVAILABLE = "unavailable"
+CONTEXT_WINDOW = "context_window"
+CONTENT_FILTER = "content_filter"
+OTHER = "other"
+
+# LiteLLM's exceptions that say more than the status of the answer, which is 400 for half of them.
+_CLASSES = {
+    "Timeout": TIMEOUT,
+    "APITimeoutError": TIMEOUT,
+    "RateLimitError": RATE_LIMIT,
+    "BudgetExceededError": RATE_LIMIT,
+    "AuthenticationError": AUTH,
+    "PermissionDeniedError": AUTH,
+    "NotFoundError": NOT_FOUND,
+    "APIConnectionError": CONNECTION,
+    # No deployment is left: each is out of routing after failures, or at a limit of LiteLLM's. It
+    # answers 429.
+    "RouterRateLimitError": UNAVAILABLE,
+    "RouterRateLimitErrorBasic": UNAVAILABLE,
+    "ContextWindowExceededError": CONTEXT_WINDOW,
+    "ContentPolicyViolationError": CONTENT_FILTER,
+}
+_STATUSES = {
+    "401": AUTH,
+    "403": AUTH,
+    "404": NOT_FOUND,
+    "408": TIMEOUT,
+    "429": RATE_LIMIT,
+    "504": TIMEOUT,
+}
+_FAMILIES = {"4": BAD_REQUEST, "5": SERVER_ERROR}
+
+
+def reason(exception: str, status: str) -> str:
+    """Return why a request failed.
+
+    Args:
+        exception: The class of LiteLLM's exception, after the provider's name if there is one:
+            `Openai.Timeout`.
+        status: The HTTP status, or a word where there was none.
+    """
+    known = _CLASSES.get(exception.rpartition(".")[2])
+    if known is not None:
+        return known
+    if len(status) != len("400"):
+        return OTHER
+    return _STATUSES.get(status) or _FAMILIES.get(status[0], OTHER)

@@ -1,0 +1,133 @@
+"""A LiteLLM that answers from pages, those of a real one to begin with."""
+
+import json
+import socket
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from exporter_testing.process import TESTS
+from llm_monitor.litellm.exporter import Settings
+
+RECORDED = TESTS / "litellm" / "recorded"
+KEY = "sk-planted-master-key-0123456789abcdef"
+DETAILS = {"status": "healthy", "db": "Not connected", "litellm_version": "1.106.2"}
+
+# An answer, or the address of a server that answers in its place.
+Answer = tuple[int, bytes]
+Page = Answer | str
+
+
+def page(told: object, status: int = 200) -> Answer:
+    return status, json.dumps(told).encode()
+
+
+def recorded(name: str) -> bytes:
+    return (RECORDED / name).read_bytes()
+
+
+class StandIn(ThreadingHTTPServer):
+    """Answers from `pages`, and counts what it is asked.
+
+    With `filters`, /metrics gives only what it is asked for, as LiteLLM does with one worker;
+    without, such a question gets nothing, as with several.
+    """
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.asked: Counter[str] = Counter()
+        self.keys: set[str | None] = set()
+        self.filters = True
+        self.pages: dict[str, Page] = {
+            "/metrics/": (200, recorded("metrics.txt")),
+            "/model/info": (200, recorded("model_info.json")),
+            "/health/readiness": (200, recorded("health_readiness.json")),
+            "/health/readiness/details": page(DETAILS),
+            "/health": (200, recorded("health.json")),
+        }
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def metrics(self, text: str) -> None:
+        self.pages["/metrics/"] = 200, text.encode()
+
+    def models(self, *entries: dict[str, Any]) -> None:
+        self.pages["/model/info"] = page({"data": list(entries)})
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: StandIn
+
+    def log_message(self, *_arguments: object) -> None:
+        """Keep the tests' output quiet."""
+
+    def do_GET(self) -> None:
+        asked = urlsplit(self.path)
+        self.server.asked[asked.path] += 1
+        self.server.keys.add(self.headers.get("authorization"))
+        found = self.server.pages.get(asked.path, (404, b"{}"))
+        if isinstance(found, str):
+            with suppress(OSError):
+                self._relay(found)
+            self.close_connection = True
+            return
+        status, body = found
+        if names := parse_qs(asked.query).get("name[]"):
+            body = _only(body, names) if self.server.filters else b""
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _relay(self, url: str) -> None:
+        there = urlsplit(url)
+        with socket.create_connection((there.hostname, there.port)) as other:
+            other.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            while part := other.recv(65536):
+                self.connection.sendall(part)
+
+
+def _only(body: bytes, names: list[str]) -> bytes:
+    lines = body.decode().splitlines(keepends=True)
+    kept = (line for line in lines if line.partition("{")[0].partition(" ")[0] in names)
+    return "".join(kept).encode()
+
+
+@contextmanager
+def standing_in() -> Iterator[StandIn]:
+    """Serve in a thread while the context lasts."""
+    with StandIn() as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def deployment(model: str, id_: str, **info: object) -> dict[str, Any]:
+    """Return an entry of /model/info."""
+    given = {"model": f"openai/{model}", "api_base": "http://planted-host:8000/v1"}
+    return {"model_name": model, "litellm_params": given, "model_info": {"id": id_, **info}}
+
+
+def settings(url: str, **changes: object) -> Settings:
+    """Return the settings of an exporter that asks at `url`, with `changes`."""
+    values: dict[str, object] = {
+        "port": 9901,
+        "url": url,
+        "api_key": KEY,
+        "ca_file": "",
+        "timeout": "1s",
+        "show_hosts": False,
+        "active_probes": False,
+        "probe_interval": "15m",
+    }
+    return Settings.model_validate({**values, **changes})

@@ -1,0 +1,135 @@
+"""Names: those that clients ask for, and those that are configured."""
+
+from collections.abc import Callable
+
+import pytest
+
+from exporter_testing.litellm import StandIn, deployment
+from exporter_testing.scraping import Values
+from llm_monitor.litellm.facts import Deployment
+from llm_monitor.litellm.models import Names
+from llm_monitor.litellm.reasons import reason
+
+PREFIX = "llm_monitor_litellm_"
+
+Scrape = Callable[[], Values]
+
+
+def named(model: str, id_: str) -> Deployment:
+    return Deployment(id_, model, "", "", "", None, {}, "")
+
+
+def models(values: Values, family: str) -> dict[str, float]:
+    return {key[1]: n for key, n in values.items() if key[0] == PREFIX + family}
+
+
+def test_only_configured_names_become_series() -> None:
+    names = Names()
+    names.learn([named("plain", "1"), named("wild/*", "2"), named("wild/deep/*", "3")])
+    assert names.of("plain", "") == "plain"
+    assert names.of("invented", "") == "other"
+    assert names.of("", "") == "other"
+    assert names.of("an id as name", "1") == "plain"
+    assert names.of("wild/anything", "2") == "wild/*"
+    assert names.of("wild/that/failed", "None") == "wild/*"
+    assert names.of("wild/deep/er", "") == "wild/deep/*"
+
+
+def test_a_wildcard_for_everything_takes_only_what_it_got() -> None:
+    names = Names()
+    names.learn([named("*", "1")])
+    assert names.of("openai/gpt", "1") == "*"
+    assert names.of("openai/gpt", "") == "other"
+
+
+def test_a_model_stays_known_after_it_is_gone() -> None:
+    names = Names()
+    names.learn([named("old", "1")])
+    names.learn([named("new", "2")])
+    assert names.of("old", "") == "old"
+
+
+def test_invented_names_of_an_older_litellm_are_folded(proxy: StandIn, scrape: Scrape) -> None:
+    lines = (
+        f'litellm_proxy_total_requests_metric_total{{requested_model="invented-{i}"}} 2\n'
+        for i in range(300)
+    )
+    proxy.metrics("".join(lines) + "process_start_time_seconds 5\n")
+    assert models(scrape(), "requests_total") == {"other": 600}
+
+
+def test_a_wildcard_is_one_model_whatever_it_is_expanded_to(proxy: StandIn, scrape: Scrape) -> None:
+    known = [deployment(f"wild/{name}", "w", max_input_tokens=5) for name in ("a", "b", "c/d")]
+    proxy.models(*known, deployment("plain", "p"))
+    proxy.metrics(
+        'litellm_proxy_total_requests_metric_total{requested_model="wild/a",model_id="w"} 1\n'
+        'litellm_proxy_total_requests_metric_total{requested_model="wild/z",model_id="w"} 2\n'
+    )
+    values = scrape()
+    assert models(values, "model_configured") == {"wild/*": 1, "plain": 1}
+    assert models(values, "requests_total") == {"wild/*": 3}
+    assert models(values, "model_context_tokens") == {}
+
+
+def test_an_alias_is_a_model_of_its_own(proxy: StandIn, scrape: Scrape) -> None:
+    alias = {**deployment("plain", "p"), "model_name": "nick"}
+    proxy.models(deployment("plain", "p"), alias)
+    proxy.metrics(
+        'litellm_proxy_total_requests_metric_total{requested_model="nick",model_id="p"} 1\n'
+        'litellm_proxy_total_requests_metric_total{requested_model="plain",model_id="p"} 2\n'
+    )
+    values = scrape()
+    assert models(values, "model_configured") == {"plain": 1, "nick": 1}
+    assert models(values, "requests_total") == {"plain": 2, "nick": 1}
+
+
+def test_a_team_s_model_has_the_name_that_the_team_uses(proxy: StandIn, scrape: Scrape) -> None:
+    entry = deployment("model_name_planted-team_1", "t", team_public_model_name="private")
+    proxy.models(entry)
+    assert models(scrape(), "model_configured") == {"private": 1}
+
+
+def test_context_and_prices_of_several_deployments_are_the_careful_ones(
+    proxy: StandIn, scrape: Scrape
+) -> None:
+    first = deployment("m", "1", max_input_tokens=512, input_cost_per_token=1e-5)
+    second = deployment("m", "2", max_tokens=256.0, input_cost_per_token=3e-5)
+    proxy.models(first, second, deployment("n", "3", max_tokens=True, input_cost_per_token="much"))
+    values = scrape()
+    assert models(values, "model_context_tokens") == {"m": 256}
+    assert models(values, "model_price_usd_per_token") == {"m": 3e-5}
+
+
+def test_calls_of_litellm_s_own_api_are_no_requests(proxy: StandIn, scrape: Scrape) -> None:
+    # What LiteLLM counts when somebody asks /model/info with a wrong key.
+    labels = 'requested_model="",model_id="None",route="/model/info"'
+    proxy.metrics(f"litellm_proxy_total_requests_metric_total{{{labels}}} 9\n")
+    assert models(scrape(), "requests_total") == {}
+
+
+@pytest.mark.parametrize(
+    ("exception", "status", "expected"),
+    [
+        ("Openai.InternalServerError", "500", "server_error"),
+        ("Openai.RateLimitError", "429", "rate_limit"),
+        ("RouterRateLimitError", "429", "unavailable"),
+        ("Openai.BadRequestError", "400", "bad_request"),
+        ("Openai.BadRequestError", "404", "not_found"),
+        ("Openai.NotFoundError", "404", "not_found"),
+        ("Openai.AuthenticationError", "401", "auth"),
+        ("ProxyException", "401", "auth"),
+        ("ProxyException", "400", "bad_request"),
+        ("Openai.ContextWindowExceededError", "400", "context_window"),
+        ("Openai.ContentPolicyViolationError", "400", "content_filter"),
+        ("Openai.Timeout", "408", "timeout"),
+        ("Hosted_vllm.APIConnectionError", "500", "connection"),
+        ("ServiceUnavailableError", "503", "server_error"),
+        ("HTTPException", "504", "timeout"),
+        ("Exception", "None", "other"),
+        ("", "", "other"),
+        ("Surprise", "299", "other"),
+        ("Surprise", "4", "other"),
+    ],
+)
+def test_every_failure_has_one_of_a_few_reasons(exception: str, status: str, expected: str) -> None:
+    assert reason(exception, status) == expected
