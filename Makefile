@@ -33,7 +33,7 @@ sanity: .venv/dev ## ansible-test sanity, in a copy where the collection has its
 units: .venv/dev .cache/tools compiler ## Tests of single parts: exporters, plugins, rules, contracts
 	@tools/suite.sh units files/exporters/tests tests/unit tests/rules tests/contract
 
-integration: .venv/dev .cache/tools compiler engine ## Tests of parts together, with a real engine and a real Prometheus
+integration: .venv/dev .cache/tools .cache/litellm compiler engine ## Tests of parts together, with a real engine and a real Prometheus
 	@tools/suite.sh integration tests/integration tests/e2e
 
 molecule: .venv/dev .cache/tools compiler engine ## Rollouts onto hosts with their own engine: default, fleet and gpu
@@ -72,4 +72,8 @@ clean: ## Remove .venv and .cache; images and the engine stay
 
 .cache/tools: tools/debian.sh
 	@tools/debian.sh $@
+	@touch $@
+
+.cache/litellm: tools/litellm.sh tests/integration/litellm-requirements.txt | .venv/dev
+	@tools/litellm.sh $@
 	@touch $@
