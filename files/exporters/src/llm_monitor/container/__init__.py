@@ -1,0 +1,1 @@
+"""The containers, as the engine's API and the kernel's control groups see them."""
