@@ -47,6 +47,14 @@ def test_the_packages_defaults(load: Load) -> None:
     assert node.port == 9100
 
 
+def test_an_exporter_may_have_limits_of_its_own(load: Load) -> None:
+    _, node = load()
+    assert (node.max_series_per_family, node.max_series) == (None, None)
+    _, node = load(NODE__MAX_SERIES="3000", NODE__MAX_SERIES_PER_FAMILY="300")
+    assert (node.max_series_per_family, node.max_series) == (300, 3000)
+    assert "expected a number, 1 to 100000" in problems(load, NODE__MAX_SERIES_PER_FAMILY="0")
+
+
 def test_a_mounted_file_goes_before_the_defaults_and_the_environment_before_both(
     load: Load,
 ) -> None:

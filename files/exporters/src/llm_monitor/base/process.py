@@ -8,7 +8,7 @@ from pydantic import SecretStr
 from llm_monitor.base import logs, registry
 from llm_monitor.base.collection.engine import Engine, Limits
 from llm_monitor.base.config.load import load
-from llm_monitor.base.config.model import AuthSettings, Settings
+from llm_monitor.base.config.model import AuthSettings, ExporterSettings, Settings
 from llm_monitor.base.config.names import spoken
 from llm_monitor.base.config.reading import Reading
 from llm_monitor.base.memory import keep_one_arena
@@ -27,7 +27,7 @@ def run_exporters(names: Sequence[str], reading: Reading) -> None:
     logs.configure(settings.log_level, settings.log_format)
     services = [
         Service(
-            Engine(registry.load(name).build(own[name]), _limits(settings)),
+            Engine(registry.load(name).build(own[name]), _limits(settings, own[name])),
             listen(settings.listen_address, own[name].port, spoken((name, "port"))),
         )
         for name in names
@@ -35,11 +35,11 @@ def run_exporters(names: Sequence[str], reading: Reading) -> None:
     asyncio.run(serve(services, _credentials(settings.auth)))
 
 
-def _limits(settings: Settings) -> Limits:
+def _limits(settings: Settings, own: ExporterSettings) -> Limits:
     return Limits(
         min_interval=settings.min_interval,
-        per_family=settings.max_series_per_family,
-        total=settings.max_series,
+        per_family=own.max_series_per_family or settings.max_series_per_family,
+        total=own.max_series or settings.max_series,
     )
 
 

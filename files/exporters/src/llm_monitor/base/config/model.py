@@ -77,10 +77,23 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
 
+_MOST = "a number, 1 to {}"
+PerFamily = Annotated[int, Field(ge=1, le=100_000, description=_MOST.format(100_000))]
+Total = Annotated[int, Field(ge=1, le=1_000_000, description=_MOST.format(1_000_000))]
+
+
 class ExporterSettings(Section):
-    """What every exporter's own section has."""
+    """What every exporter's own section has.
+
+    Attributes:
+        port: Where it listens.
+        max_series_per_family: In place of the shared setting of that name.
+        max_series: In place of the shared setting of that name.
+    """
 
     port: Port
+    max_series_per_family: PerFamily | None = None
+    max_series: Total | None = None
 
 
 class AuthSettings(Section):
@@ -107,6 +120,6 @@ class Settings(Section):
     )
     log_format: Literal["json", "console"] = Field(description="json or console")
     min_interval: Duration = Field(ge=0, le=3600, description="a duration such as 5s, 1h at most")
-    max_series_per_family: int = Field(ge=1, le=100_000, description="a number, 1 to 100000")
-    max_series: int = Field(ge=1, le=1_000_000, description="a number, 1 to 1000000")
+    max_series_per_family: PerFamily
+    max_series: Total
     auth: AuthSettings = Field(description="a group of token, username and password")
