@@ -10,10 +10,7 @@ from typing import Any
 import pynvml
 import pytest
 
-from exporter_testing.process import wait_for
 from llm_monitor.base.collection.collector import Deadline
-from llm_monitor.gpu import api
-from llm_monitor.gpu.api import Desk
 from llm_monitor.gpu.facts import Gpu, Process, Processes
 from llm_monitor.gpu.fleet import BusyError, Fleet, Turn
 from llm_monitor.gpu.nvml import processes, reader
@@ -127,41 +124,3 @@ def test_a_sample_of_the_future_hides_none_that_comes(monkeypatch: pytest.Monkey
         assert processes.read_processes(busy).processes == (Process(7, 1, 0.5),)
     assert asked[0] == 0
     assert asked[1] == pytest.approx(time.time() * 1e6, abs=60e6)
-
-
-def test_a_request_that_waits_for_the_driver_holds_up_neither_client_nor_end(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(api, "_PATIENCE_SECONDS", 0.05)
-    desk, returns, asking = Desk(), threading.Event(), list[threading.Thread]()
-
-    def ask() -> list[dict[str, Any]]:
-        asking.append(threading.current_thread())
-        returns.wait(10)
-        return [{"gpu": 0}]
-
-    for _ in range(3):
-        answer = desk.answer("gpus", ask)
-        assert answer.status_code == 503
-        assert b"the driver has not answered yet" in answer.body
-    assert [thread.daemon for thread in asking] == [True]
-    returns.set()
-    wait_for(lambda: desk.answer("gpus", ask).body == b'[{"gpu":0}]')
-
-
-def test_requests_that_wait_for_each_other_give_up_together(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """A process that ends waits for all of them."""
-    monkeypatch.setattr(api, "_PATIENCE_SECONDS", 0.3)
-    desk, never = Desk(), threading.Event()
-
-    def ask() -> list[dict[str, Any]]:
-        never.wait(0.2)
-        return []
-
-    begun = time.monotonic()
-    with ThreadPoolExecutor(8) as threads:
-        answers = list(threads.map(lambda _: desk.answer("gpus", ask).status_code, range(8)))
-    assert time.monotonic() - begun < 1
-    assert set(answers) == {200, 503}

@@ -1,15 +1,11 @@
 """The JSON API: the GPUs and the processes on them, as of the last seconds."""
 
-import threading
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
-from llm_monitor.base.collection.collector import Deadline
-from llm_monitor.base.collection.isolation import Crew, Isolation, Outcome
-from llm_monitor.base.errors import SourceError
+from llm_monitor.base.web.desk import UNAVAILABLE, Desk, Told
 from llm_monitor.gpu.containers import Containers
 from llm_monitor.gpu.facts import (
     Activity,
@@ -24,19 +20,17 @@ from llm_monitor.gpu.facts import (
 )
 from llm_monitor.gpu.fleet import Fleet
 
-_TAG = "gpu"
-_UNAVAILABLE = 503
-# Less than what is left to a process that has to end.
-_PATIENCE_SECONDS = 3.0
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-Told = dict[str, Any]
+_TAG = "gpu"
 
 
 def create_router(fleet: Fleet, containers: Containers) -> APIRouter:
     """Return the routes that tell of `fleet`; each asks at most once in a few seconds."""
     router = APIRouter(prefix="/api/v1", tags=[_TAG])
 
-    desk = Desk()
+    desk = Desk("gpu-api", "the driver")
 
     # Plain functions, so that the framework calls them in threads: what they ask takes its time.
     def gpus() -> JSONResponse:
@@ -56,45 +50,9 @@ def create_router(fleet: Fleet, containers: Containers) -> APIRouter:
             response_model=None,
             summary=summary,
             operation_id=path[1:],
-            responses={_UNAVAILABLE: {"description": "The driver can't be asked"}},
+            responses={UNAVAILABLE: {"description": "The driver can't be asked"}},
         )
     return router
-
-
-class Desk:
-    """Answers requests one after the other, whether the driver comes back to it or not.
-
-    The framework's own threads would hold up the process' end.
-    """
-
-    def __init__(self) -> None:
-        """Ask nothing yet."""
-        self._isolation: Isolation[list[Told]] = Isolation(Crew("gpu-api"))
-        self._lock = threading.Lock()
-
-    def answer(self, name: str, ask: Callable[[], list[Told]]) -> JSONResponse:
-        """Return what `ask` gives, else why there is nothing."""
-        outcome = self._ask(name, ask, Deadline.after(_PATIENCE_SECONDS))
-        if outcome is None or outcome.running:
-            problem = "the driver has not answered yet"
-        elif isinstance(outcome.error, SourceError):
-            problem = str(outcome.error)
-        elif outcome.error is not None:
-            raise outcome.error
-        else:
-            return JSONResponse(outcome.value)
-        return JSONResponse({"error": problem}, status_code=_UNAVAILABLE)
-
-    def _ask(
-        self, name: str, ask: Callable[[], list[Told]], deadline: Deadline
-    ) -> Outcome[list[Told]] | None:
-        """Return what became of `ask`, None when its turn did not come before the deadline."""
-        if not self._lock.acquire(timeout=deadline.remaining()):
-            return None
-        try:
-            return self._isolation.run({name: ask}, deadline).get(name)
-        finally:
-            self._lock.release()
 
 
 def _gpus(fleet: Fleet) -> list[dict[str, Any]]:

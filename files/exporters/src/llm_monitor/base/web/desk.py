@@ -1,0 +1,55 @@
+"""Where requests to JSON APIs are answered that have to ask something slow."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from fastapi.responses import JSONResponse
+
+from llm_monitor.base.collection.collector import Deadline
+from llm_monitor.base.collection.isolation import Crew, Isolation, Outcome
+from llm_monitor.base.errors import SourceError
+
+UNAVAILABLE = 503
+
+# Less than what is left to a process that has to end.
+_PATIENCE_SECONDS = 3.0
+
+Told = dict[str, Any]
+
+
+class Desk:
+    """Answers requests one after the other, whether what they ask comes back or not.
+
+    The framework's own threads would hold up the process' end.
+    """
+
+    def __init__(self, name: str, asked: str) -> None:
+        """Ask in threads called `name`; `asked` is how answers call who is asked."""
+        self._asked = asked
+        self._isolation: Isolation[list[Told]] = Isolation(Crew(name))
+        self._lock = threading.Lock()
+
+    def answer(self, name: str, ask: Callable[[], list[Told]]) -> JSONResponse:
+        """Return what `ask` gives, else why there is nothing."""
+        outcome = self._ask(name, ask, Deadline.after(_PATIENCE_SECONDS))
+        if outcome is None or outcome.running:
+            problem = f"{self._asked} has not answered yet"
+        elif isinstance(outcome.error, SourceError):
+            problem = str(outcome.error)
+        elif outcome.error is not None:
+            raise outcome.error
+        else:
+            return JSONResponse(outcome.value)
+        return JSONResponse({"error": problem}, status_code=UNAVAILABLE)
+
+    def _ask(
+        self, name: str, ask: Callable[[], list[Told]], deadline: Deadline
+    ) -> Outcome[list[Told]] | None:
+        """Return what became of `ask`, None when its turn did not come before the deadline."""
+        if not self._lock.acquire(timeout=deadline.remaining()):
+            return None
+        try:
+            return self._isolation.run({name: ask}, deadline).get(name)
+        finally:
+            self._lock.release()
