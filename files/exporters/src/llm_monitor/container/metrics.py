@@ -203,6 +203,11 @@ OOM_KILLED = _own(
     GAUGE,
     "1 when the container's last run met the end of its memory (State.OOMKilled), else 0.",
 )
+READABLE = _own(
+    "readable",
+    GAUGE,
+    "1 when all files of the container's could be read and understood the last time, else 0.",
+)
 STARTED = _own(
     "started_timestamp_seconds",
     GAUGE,
@@ -230,6 +235,7 @@ FAMILIES = (
     RESTARTS,
     EXIT_CODE,
     OOM_KILLED,
+    READABLE,
     STARTED,
     EVENTS,
     GPU_ASSIGNED,

@@ -1,0 +1,1 @@
+"""The kernel's control groups, of both versions."""
