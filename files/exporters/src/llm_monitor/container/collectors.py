@@ -11,7 +11,7 @@ from llm_monitor.base.docker.containers import Container
 from llm_monitor.base.errors import SourceError, SourceMissingError
 from llm_monitor.base.metrics.family import Family, Sample
 from llm_monitor.container import metrics
-from llm_monitor.container.facts import Cpu, Disk, Interface, Memory
+from llm_monitor.container.facts import Cpu, Disk, Interface, Limits, Memory
 from llm_monitor.container.roster import Labels, Roster
 
 # What one container may take of a family's series: it can make interfaces as it likes.
@@ -209,6 +209,7 @@ def collectors(roster: Roster) -> list[Collector]:
         EventCollector(roster),
         ask("cpu", _CPU, source.cpu, _cpu),
         ask("memory", _MEMORY, source.memory, _memory),
+        ask("limits", _LIMITS, source.limits, _limits),
         OomCollector(roster),
         ask("network", (*_RECEIVED, *_TRANSMITTED), interfaces, _network),
         ask("disk", _DISK, source.disks, _disk),
@@ -221,8 +222,6 @@ _CPU = (
     metrics.CPU_USAGE,
     metrics.CPU_USER,
     metrics.CPU_SYSTEM,
-    metrics.CPU_QUOTA,
-    metrics.CPU_PERIOD,
     metrics.CFS_PERIODS,
     metrics.CFS_THROTTLED_PERIODS,
     metrics.CFS_THROTTLED,
@@ -233,10 +232,6 @@ def _cpu(labels: Labels, cpu: Cpu) -> Iterator[Sample]:
     yield metrics.CPU_USAGE(cpu.usage, *labels)
     yield metrics.CPU_USER(cpu.user, *labels)
     yield metrics.CPU_SYSTEM(cpu.system, *labels)
-    if cpu.quota is not None:
-        yield metrics.CPU_QUOTA(cpu.quota, *labels)
-    if cpu.period is not None:
-        yield metrics.CPU_PERIOD(cpu.period, *labels)
     if cpu.throttling is not None:
         yield metrics.CFS_PERIODS(cpu.throttling.periods, *labels)
         yield metrics.CFS_THROTTLED_PERIODS(cpu.throttling.throttled_periods, *labels)
@@ -252,7 +247,6 @@ _MEMORY = (
     metrics.CADVISOR_RSS,
     metrics.CADVISOR_CACHE,
     metrics.CADVISOR_SWAP,
-    metrics.MEMORY_LIMIT,
 )
 
 
@@ -267,8 +261,15 @@ def _memory(labels: Labels, memory: Memory) -> Iterator[Sample]:
     if memory.swap is not None:
         for family in (metrics.MEMORY_SWAP, metrics.CADVISOR_SWAP):
             yield family(memory.swap, *labels)
-    if memory.limit is not None:
-        yield metrics.MEMORY_LIMIT(memory.limit, *labels)
+
+
+_LIMITS = (metrics.CPU_QUOTA, metrics.CPU_PERIOD, metrics.MEMORY_LIMIT)
+
+
+def _limits(labels: Labels, limits: Limits) -> Iterator[Sample]:
+    for family, value in zip(_LIMITS, limits, strict=True):
+        if value is not None:
+            yield family(value, *labels)
 
 
 # In the order of Traffic.

@@ -24,16 +24,12 @@ class Cpu(NamedTuple):
         usage: CPU seconds.
         user: CPU seconds in user mode.
         system: CPU seconds in the kernel.
-        quota: Microseconds of CPU time allowed in a period; None without a limit.
-        period: Microseconds in a period; None where the kernel has no such limit.
         throttling: What the limit did; None without a limit.
     """
 
     usage: float
     user: float
     system: float
-    quota: int | None
-    period: int | None
     throttling: Throttling | None
 
 
@@ -46,7 +42,6 @@ class Memory(NamedTuple):
         rss: Anonymous memory.
         cache: Page cache.
         swap: Swap space; None where it isn't accounted for.
-        limit: The limit; None without one.
     """
 
     usage: int
@@ -54,7 +49,20 @@ class Memory(NamedTuple):
     rss: int
     cache: int
     swap: int | None
-    limit: int | None
+
+
+class Limits(NamedTuple):
+    """What a container may use.
+
+    Attributes:
+        quota: Microseconds of CPU time in a period; None without a limit.
+        period: Microseconds in a period; None where the kernel has no such limit.
+        memory: Bytes of memory; None without a limit.
+    """
+
+    quota: int | None
+    period: int | None
+    memory: int | None
 
 
 class Disk(NamedTuple):

@@ -140,22 +140,23 @@ PROCESSES = _group(
     GAUGE,
     "Processes (cgroup.procs).",
 )
+_KEPT = "kept a minute unless the container has an event"
 MEMORY_LIMIT = _group(
     "spec_memory_limit_bytes",
     GAUGE,
-    "The memory limit (memory.max; memory.limit_in_bytes), absent without one.",
+    f"The memory limit (memory.max; memory.limit_in_bytes), absent without one; {_KEPT}.",
     unit="bytes",
 )
 CPU_QUOTA = _group(
     "spec_cpu_quota",
     GAUGE,
     "Microseconds of CPU time allowed in a period (cpu.max; cpu.cfs_quota_us), absent without "
-    "a limit.",
+    f"a limit; {_KEPT}.",
 )
 CPU_PERIOD = _group(
     "spec_cpu_period",
     GAUGE,
-    "Microseconds in a period of the CPU limit (cpu.max; cpu.cfs_period_us).",
+    f"Microseconds in a period of the CPU limit (cpu.max; cpu.cfs_period_us); {_KEPT}.",
 )
 START_TIME = _group(
     "start_time_seconds",

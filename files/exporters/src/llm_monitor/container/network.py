@@ -2,7 +2,6 @@
 
 import re
 
-from llm_monitor.base.docker.cgroups import container_ids
 from llm_monitor.base.errors import SourceMissingError
 from llm_monitor.base.files import Garbled, printable, read_text
 from llm_monitor.container.cgroup.numbers import number
@@ -32,8 +31,9 @@ def interfaces(proc: str, pid: int, container: str, exclude: re.Pattern[str]) ->
         if header is None:
             message = "no table of network devices"
             raise ValueError(message)
-        found = [_interface(line) for line in text[header.end() :].splitlines()]
-    return [one for one in found if not exclude.fullmatch(one.name)]
+        rows = [line.rpartition(":") for line in text[header.end() :].splitlines()]
+        named = ((printable(name.strip()), rest.split()) for name, _, rest in rows)
+        return [_interface(name, words) for name, words in named if not exclude.fullmatch(name)]
 
 
 def _belongs(groups: str, container: str) -> bool:
@@ -41,14 +41,10 @@ def _belongs(groups: str, container: str) -> bool:
 
     A container in a cgroup namespace of its own sees its own groups as `/`.
     """
-    return container in container_ids(groups) or all(
-        line.endswith(":/") for line in groups.splitlines()
-    )
+    return container in groups or all(line.endswith(":/") for line in groups.splitlines())
 
 
-def _interface(line: str) -> Interface:
-    name, _, rest = line.rpartition(":")
-    words = rest.split()
+def _interface(name: str, words: list[str]) -> Interface:
     received = Traffic(*(number(word) for word in words[:4]))
     transmitted = Traffic(*(number(word) for word in words[_TRANSMIT : _TRANSMIT + 4]))
-    return Interface(printable(name.strip()), received, transmitted)
+    return Interface(name, received, transmitted)

@@ -14,7 +14,7 @@ from llm_monitor.base.files import Garbled, printable, read_text
 from llm_monitor.container import network
 from llm_monitor.container.cgroup import v1, v2
 from llm_monitor.container.cgroup.hierarchy import Hierarchy, hierarchies, processes
-from llm_monitor.container.facts import Cpu, Disk, Interface, Memory
+from llm_monitor.container.facts import Cpu, Disk, Interface, Limits, Memory
 
 _REFRESH_SECONDS = 60.0
 
@@ -56,6 +56,10 @@ class ContainerSource(Protocol):
         """Return a container's memory."""
         ...
 
+    def limits(self, container: Container) -> Limits:
+        """Return what a container may use."""
+        ...
+
     def oom_kills(self, container: Container) -> int | None:
         """Return how many processes of its present run were killed for memory, None if unknown."""
         ...
@@ -86,6 +90,7 @@ class HostSource:
         self._cgroup = cgroup
         self._exclude = exclude
         self._trees: dict[str, Hierarchy] = {}
+        self._limits: dict[str, tuple[Container, Limits]] = {}
         self._devices: dict[str, str] = {}
         self._devices_read = float("-inf")
 
@@ -115,25 +120,43 @@ class HostSource:
         running = {container.id: container.pid for container in containers if container.pid}
         for tree in dict.fromkeys(self._trees.values()):
             tree.locate(known, running)
+        # A copy, as collectors that overran may still add to it.
+        self._limits = {one: kept for one, kept in list(self._limits.items()) if one in running}
         found: dict[str, str] = {}
         for tree in reversed(self._trees.values()):
             found |= tree.paths
         return found
 
     def cpu(self, container: Container) -> Cpu:
-        """Return a container's CPU time (cpu.stat, cpu.max; cpuacct.usage and others)."""
+        """Return a container's CPU time (cpu.stat; cpuacct.usage, cpuacct.stat)."""
         tree = self._tree("cpuacct")
         folder = tree.folder(container.id)
+        limited = self.limits(container).quota is not None
         if tree.unified:
-            return v2.cpu(folder)
-        limits = self._trees.get("cpu")
-        return v1.cpu(folder, limits.folder(container.id) if limits else None)
+            return v2.cpu(folder, limited=limited)
+        return v1.cpu(folder, self._tree("cpu").folder(container.id) if limited else None)
 
     def memory(self, container: Container) -> Memory:
         """Return a container's memory (memory.stat and others)."""
         tree = self._tree("memory")
         read = v2.memory if tree.unified else v1.memory
         return read(tree.folder(container.id))
+
+    def limits(self, container: Container) -> Limits:
+        """Return what a container may use (cpu.max, memory.max; cpu.cfs_quota_us and others).
+
+        It is kept until the engine tells the container anew: at its events, or after a minute.
+        """
+        kept = self._limits.get(container.id)
+        if kept is not None and kept[0] is container:
+            return kept[1]
+        memory, cpu = self._tree("memory"), self._tree("cpu")
+        memory_limit = v2.memory_limit if memory.unified else v1.memory_limit
+        cpu_limit = v2.cpu_limit if cpu.unified else v1.cpu_limit
+        quota, period = cpu_limit(cpu.folder(container.id))
+        limits = Limits(quota, period, memory_limit(memory.folder(container.id)))
+        self._limits[container.id] = container, limits
+        return limits
 
     def oom_kills(self, container: Container) -> int | None:
         """Return how many processes were killed for memory (memory.events; memory.oom_control)."""

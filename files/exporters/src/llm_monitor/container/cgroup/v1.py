@@ -16,26 +16,22 @@ _NO_LIMIT = 2**62
 # SourceError for what can't be understood.
 
 
-def cpu(cpuacct: str, cpu_folder: str | None) -> Cpu:
-    """Return the CPU time of the group at `cpuacct`, and its limit at `cpu_folder` if any.
+def cpu(cpuacct: str, limited: str | None) -> Cpu:
+    """Return the CPU time of the group at `cpuacct`, and what its limit did if it is `limited`.
 
-    The sources are cpuacct.usage, cpuacct.stat (in ticks), cpu.cfs_quota_us, cpu.cfs_period_us and
-    cpu.stat.
+    The sources are cpuacct.usage and cpuacct.stat (in ticks), and cpu.stat below `limited`.
     """
     usage = one_number(f"{cpuacct}/cpuacct.usage") / _NANO
     path = f"{cpuacct}/cpuacct.stat"
     stat = table(path)
     with Garbled(path):
         user, system = number(stat["user"]) / _TICKS, number(stat["system"]) / _TICKS
-    quota, period = _cpu_limit(cpu_folder) if cpu_folder else (None, None)
-    throttling = _throttling(f"{cpu_folder}/cpu.stat") if quota is not None else None
-    return Cpu(usage, user, system, quota, period, throttling)
+    return Cpu(usage, user, system, _throttling(f"{limited}/cpu.stat") if limited else None)
 
 
 def memory(folder: str) -> Memory:
     """Return the memory of the group at `folder` (memory.usage_in_bytes, memory.stat)."""
     usage = one_number(f"{folder}/memory.usage_in_bytes")
-    limit = one_number(f"{folder}/memory.limit_in_bytes")
     path = f"{folder}/memory.stat"
     stat = table(path)
     with Garbled(path):
@@ -45,7 +41,6 @@ def memory(folder: str) -> Memory:
             number(stat["total_rss"]),
             number(stat["total_cache"]),
             number(stat["total_swap"]) if "total_swap" in stat else None,
-            limit if limit < _NO_LIMIT else None,
         )
 
 
@@ -81,8 +76,11 @@ def transfers(folder: str) -> dict[str, tuple[int, int]]:
         return {device: (read[device], written[device]) for device in read}
 
 
-def _cpu_limit(folder: str) -> tuple[int | None, int | None]:
-    """Return quota and period in microseconds."""
+def cpu_limit(folder: str) -> tuple[int | None, int | None]:
+    """Return the quota and the period of the group at `folder` in microseconds.
+
+    The sources are cpu.cfs_quota_us and cpu.cfs_period_us.
+    """
     path = f"{folder}/cpu.cfs_quota_us"
     try:
         text = read_text(path)
@@ -92,6 +90,12 @@ def _cpu_limit(folder: str) -> tuple[int | None, int | None]:
     with Garbled(path):
         quota = None if text.strip() == "-1" else number(text)
     return quota, one_number_if_any(f"{folder}/cpu.cfs_period_us")
+
+
+def memory_limit(folder: str) -> int | None:
+    """Return the memory limit of the group at `folder` in bytes (memory.limit_in_bytes)."""
+    limit = one_number(f"{folder}/memory.limit_in_bytes")
+    return limit if limit < _NO_LIMIT else None
 
 
 def _throttling(path: str) -> Throttling:

@@ -12,14 +12,13 @@ _NO_LIMIT = "max"
 # SourceError for what can't be understood.
 
 
-def cpu(folder: str) -> Cpu:
-    """Return the CPU time of the group at `folder` (cpu.stat, cpu.max)."""
+def cpu(folder: str, *, limited: bool) -> Cpu:
+    """Return the CPU time of the group at `folder` (cpu.stat)."""
     path = f"{folder}/cpu.stat"
     stat = table(path)
-    quota, period = _cpu_limit(f"{folder}/cpu.max")
     with Garbled(path):
         throttling = None
-        if quota is not None:
+        if limited:
             throttling = Throttling(
                 number(stat["nr_periods"]),
                 number(stat["nr_throttled"]),
@@ -29,8 +28,6 @@ def cpu(folder: str) -> Cpu:
             number(stat["usage_usec"]) / _MICRO,
             number(stat["user_usec"]) / _MICRO,
             number(stat["system_usec"]) / _MICRO,
-            quota,
-            period,
             throttling,
         )
 
@@ -39,7 +36,6 @@ def memory(folder: str) -> Memory:
     """Return the memory of the group at `folder` (memory.current, memory.stat and others)."""
     usage = one_number(f"{folder}/memory.current")
     swap = one_number_if_any(f"{folder}/memory.swap.current")
-    limit = _memory_limit(f"{folder}/memory.max")
     path = f"{folder}/memory.stat"
     stat = table(path)
     with Garbled(path):
@@ -49,7 +45,6 @@ def memory(folder: str) -> Memory:
             number(stat["anon"]),
             number(stat["file"]),
             swap,
-            limit,
         )
 
 
@@ -76,8 +71,9 @@ def transfers(folder: str) -> dict[str, tuple[int, int]]:
     return found
 
 
-def _cpu_limit(path: str) -> tuple[int | None, int | None]:
-    """Return quota and period in microseconds."""
+def cpu_limit(folder: str) -> tuple[int | None, int | None]:
+    """Return the quota and the period of the group at `folder` in microseconds (cpu.max)."""
+    path = f"{folder}/cpu.max"
     try:
         text = read_text(path)
     except SourceMissingError:
@@ -87,7 +83,9 @@ def _cpu_limit(path: str) -> tuple[int | None, int | None]:
         return None if quota == _NO_LIMIT else number(quota), number(period)
 
 
-def _memory_limit(path: str) -> int | None:
+def memory_limit(folder: str) -> int | None:
+    """Return the memory limit of the group at `folder` in bytes (memory.max)."""
+    path = f"{folder}/memory.max"
     text = read_text(path)
     with Garbled(path):
         return None if text.strip() == _NO_LIMIT else number(text)
