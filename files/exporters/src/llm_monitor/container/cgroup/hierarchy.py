@@ -140,17 +140,15 @@ def _controllers(root: str) -> list[str]:
 def processes(group: str) -> int:
     """Return how many processes the group at the folder `group` has (cgroup.procs).
 
-    Where it keeps them in groups of its own making, these are counted.
+    Where it keeps all of them in groups of its own making, these are counted.
 
     Raises:
         SourceMissingError: When there is no such group.
         SourceError: When it can't be read.
     """
     count = len(read_text(f"{group}/cgroup.procs").split())
-    level = [group]
+    level = [] if count else [group]
     for _ in range(_DEEPEST):
-        if count:
-            break
         level = [f"{path}/{name}" for path in level for name in folders(path)]
         for path in level:
             with suppress(SourceMissingError):
