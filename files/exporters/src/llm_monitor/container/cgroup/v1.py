@@ -69,10 +69,13 @@ def transfers(folder: str) -> dict[str, tuple[int, int]]:
     with Garbled(path):
         for line in text.splitlines():
             device, *rest = line.split()
-            if rest[0] == "Read":
-                read[device] = number(rest[1])
-            elif rest[0] == "Write":
-                written[device] = number(rest[1])
+            if device == "Total":
+                continue
+            operation, count = rest
+            if operation == "Read":
+                read[device] = number(count)
+            elif operation == "Write":
+                written[device] = number(count)
         return {device: (read[device], written[device]) for device in read}
 
 
