@@ -77,6 +77,19 @@ def test_without_events_each_call_asks_but_not_twice_in_a_moment(
     assert names(known) == ["two"]
 
 
+def test_what_was_asked_for_before_events_came_is_not_told_after_them(
+    engine: DockerStandIn, known: Inventory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inventory, "_SHARED_SECONDS", 60.0)
+    assert names(known) == ["one"]
+    with watching(known):
+        settled(engine, known)
+        engine.add(TWO, "two")
+        engine.emit(event(TWO, "two", "start"))
+        wait_for(lambda: names(known) == ["one", "two"])
+    assert names(known) == ["one", "two"]
+
+
 def test_with_events_only_what_changes_is_asked_for(
     engine: DockerStandIn, known: Inventory
 ) -> None:

@@ -88,6 +88,8 @@ class Inventory:
                 self._follow(stream, stop)
         finally:
             self._following = False
+            # What was asked for before is older than what events have told since.
+            self._asked_at = float("-inf")
 
     def containers(self, deadline: Deadline) -> list[Container]:
         """Return all containers, stopped ones too, as of the last event, else asked for now.
