@@ -20,6 +20,7 @@ def make_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeH
     """Make a host with that layout of control groups."""
     monkeypatch.setattr(inventory, "_SHARED_SECONDS", 0.0)
     monkeypatch.setattr(roster, "_SHARED_SECONDS", 0.0)
+    monkeypatch.setattr(roster, "_GRACE_SECONDS", 0.0)
     with ExitStack() as stack:
 
         def make(layout: str = "v2", place: str = "/docker/{}", **settings: str) -> Host:

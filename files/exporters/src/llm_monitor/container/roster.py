@@ -15,6 +15,10 @@ from llm_monitor.container.source import ContainerSource
 _PATIENCE_SECONDS = 2.0
 # The collectors of one scrape share what the first of them was told.
 _SHARED_SECONDS = 0.2
+# Some containers end before their control groups are found.
+_GRACE_SECONDS = 10.0
+
+_NO_GROUP = "no control group"
 
 _log = structlog.get_logger(__name__)
 
@@ -48,6 +52,7 @@ class Roster:
         self._error: SourceError | None = None
         self._known: list[Container] | None = None
         self._paths: dict[str, str] = {}
+        self._missing: dict[tuple[str, int], float] = {}
         self._lost: SourceError | None = None
         self._ever = False
         self._noting = threading.Lock()
@@ -78,9 +83,6 @@ class Roster:
         if self._lost is not None:
             raise self._lost
         paths = self._paths
-        if not self._ever and any(container.pid for container in known):
-            message = "no running container has a control group here; is the host's mounted?"
-            raise SourceMissingError(message)
         return [
             Seat(one, (paths[one.id], one.name, one.image))
             for one in known
@@ -128,11 +130,29 @@ class Roster:
         if self._known is None:
             return
         try:
-            self._paths = self.source.locate(self._known)
-            self._lost = None
+            self._locate(self._known)
         except SourceError as error:
             self._lost = error
-        self._ever = self._ever or bool(self._paths)
         present = {container.id for container in self._known}
         with self._noting:
             self._troubles = {one: kept for one, kept in self._troubles.items() if one in present}
+
+    def _locate(self, known: list[Container]) -> None:
+        """Find the containers' control groups.
+
+        Raises:
+            SourceError: When there are none, or none of these containers'.
+        """
+        self._paths = paths = self.source.locate(known)
+        self._lost = None
+        self._ever = self._ever or bool(paths)
+        now = time.monotonic()
+        missing = [container for container in known if container.pid and container.id not in paths]
+        since = {(one.id, one.pid): self._missing.get((one.id, one.pid), now) for one in missing}
+        self._missing = since
+        long = {one for (one, _), moment in since.items() if now - moment >= _GRACE_SECONDS}
+        for container in known:
+            self.note(container, "locate", _NO_GROUP if container.id in long else "")
+        if long and not self._ever:
+            message = f"{_NO_GROUP} of any running container; is the host's /sys/fs/cgroup mounted?"
+            raise SourceMissingError(message)
