@@ -66,6 +66,8 @@ class Inventory:
         self._known: Known = {}
         self._asked: Known = {}
         self._asked_at = float("-inf")
+        self._asked_from = float("-inf")
+        self._told_at = float("-inf")
         self._listed_at = float("-inf")
         self._following = False
         self._since: str | None = None
@@ -88,8 +90,6 @@ class Inventory:
                 self._follow(stream, stop)
         finally:
             self._following = False
-            # What was asked for before is older than what events have told since.
-            self._asked_at = float("-inf")
 
     def containers(self, deadline: Deadline) -> list[Container]:
         """Return all containers, stopped ones too, as of the last event, else asked for now.
@@ -105,7 +105,10 @@ class Inventory:
             message = f"{self._api.address}: no complete answer in time"
             raise SourceError(message)
         try:
-            if time.monotonic() - self._asked_at >= _SHARED_SECONDS:
+            age = time.monotonic() - self._asked_at
+            # What was asked for before events came is older than what these have told.
+            if age >= _SHARED_SECONDS or self._asked_from < self._told_at:
+                self._asked_from = time.monotonic()
                 self._asked = self._list(deadline)
                 self._asked_at = time.monotonic()
             return list(self._asked.values())
@@ -135,7 +138,7 @@ class Inventory:
         known = self._list(Deadline.after(_REFRESH_PATIENCE_SECONDS))
         with self._lock:
             self._known = known
-            self._listed_at = time.monotonic()
+            self._listed_at = self._told_at = time.monotonic()
             self._following = True
             self._forget({container.name for container in known.values()})
 
@@ -187,6 +190,7 @@ class Inventory:
                 self._known.pop(event.id, None)
             else:
                 self._known[event.id] = container
+            self._told_at = time.monotonic()
 
     def _forget(self, present: Iterable[str]) -> None:
         """Forget the events of containers that have been gone for long."""
