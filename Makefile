@@ -48,6 +48,7 @@ test-gpu-wheels: ## Fetch what test-gpu needs on a machine without network, whos
 bench: .venv/dev .cache/tools compiler ## Our exporters beside others, in the same run
 	@python bench/exporters.py
 	@python bench/gpu.py
+	@python bench/container.py
 	@python bench/vllm.py
 
 docs: .venv/dev ## Write the generated documents again
