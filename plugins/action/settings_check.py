@@ -17,7 +17,7 @@ from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 from ansible_collections.llmops.monitoring.plugins.lookup.bundle_images import bundle_images
-from ansible_collections.llmops.monitoring.plugins.module_utils import _model_settings
+from ansible_collections.llmops.monitoring.plugins.module_utils import _exporter_rules, _model_settings
 from ansible_collections.llmops.monitoring.plugins.module_utils import _settings_rules as rules
 from ansible_collections.llmops.monitoring.plugins.plugin_utils import _config_secrets, _role_settings
 from ansible_collections.llmops.monitoring.plugins.plugin_utils._origin import origin_of
@@ -169,9 +169,10 @@ class _Check:
             *rules.rule_file_problems(
                 self.settings.get("prometheus_extra_rules"), [path.stem for path in RULES.glob("*.yml.j2")]
             ),
-            *rules.exporter_problems(self.settings.get("exporters_settings")),
+            *_exporter_rules.secret_problems(self.settings.get("exporters_settings")),
+            *_exporter_rules.reach_problems(self.settings),
             *self._of_secrets(),
-            *rules.exposure_problems(self.settings, services),
+            *_exporter_rules.exposure_problems(self.settings, services),
             *rules.alert_problems(self.settings.get("prometheus_alerts"), catalogue),
             *_model_settings.host_problems(self.settings, self.set_by_user.get("groups", {}).get("all", [])),
         ]

@@ -9,7 +9,11 @@ author: The llmops.monitoring authors (@llmops)
 version_added: 0.1.0
 short_description: The exporters that a host runs unless its inventory chooses others
 description:
-  - Gives C(node), and C(gpu) too for a host with GPUs.
+  - Gives C(node); C(container) for a host whose exporters reach the Docker API, by the component
+    C(docker_socket_proxy) or by C(exporters_docker_socket); C(gpu) and, with the Docker API or with
+    C(exporters_vllm_endpoints), C(vllm) for a host with GPUs; C(vllm) too for any other host with such endpoints;
+    C(litellm) for a host with C(exporters_litellm_url), C(langfuse) for one with C(exporters_langfuse_url) or
+    C(exporters_langfuse_database).
   - A host has GPUs if C(llm_monitor_gpu_library) simulates them, or if it is in the group C(gpu_hosts) and the role
     C(nvidia_toolkit) did not find that there are none. A host that was not looked at, being outside of C(--limit) for
     one, is thus taken for what the inventory says.
@@ -47,8 +51,23 @@ def _has_gpus(host: Mapping[str, Any]) -> bool:
     return "gpus" not in found or bool(found["gpus"]) or found["pci_gpus"] > 0
 
 
+def _reaches_docker(host: Mapping[str, Any]) -> bool:
+    components = host.get("llm_monitor_components")
+    has_proxy = not isinstance(components, (list, tuple)) or "docker_socket_proxy" in components
+    return has_proxy or bool(host.get("exporters_docker_socket"))
+
+
 def usual_exporters(host: Mapping[str, Any]) -> list[str]:
-    return ["node", "gpu"] if _has_gpus(host) else ["node"]
+    has_gpus, reaches_docker = _has_gpus(host), _reaches_docker(host)
+    runs = {
+        "node": True,
+        "gpu": has_gpus,
+        "container": reaches_docker,
+        "vllm": (has_gpus and reaches_docker) or bool(host.get("exporters_vllm_endpoints")),
+        "litellm": bool(host.get("exporters_litellm_url")),
+        "langfuse": bool(host.get("exporters_langfuse_url") or host.get("exporters_langfuse_database")),
+    }
+    return [name for name, is_usual in runs.items() if is_usual]
 
 
 class FilterModule:

@@ -92,7 +92,7 @@ def _is_positive(value: Any) -> bool:
         return False
 
 
-def _is_ip_address(value: Any) -> bool:
+def is_ip_address(value: Any) -> bool:
     try:
         ipaddress.ip_address(str(value))
     except ValueError:
@@ -101,15 +101,22 @@ def _is_ip_address(value: Any) -> bool:
 
 
 def _is_host(value: Any) -> bool:
-    return _is_ip_address(value) or (isinstance(value, str) and _HOST_NAME.fullmatch(value) is not None)
+    return is_ip_address(value) or (isinstance(value, str) and _HOST_NAME.fullmatch(value) is not None)
 
 
-def _is_url(value: Any) -> bool:
+def is_url(value: Any) -> bool:
     try:
         parts = urlsplit(str(value))
         return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and " " not in str(value)
     except ValueError:
         return False
+
+
+def _is_service_url(value: Any) -> bool:
+    if not is_url(value):
+        return False
+    parts = urlsplit(str(value))
+    return "@" not in parts.netloc and not parts.query and not parts.fragment
 
 
 def _is_own_folder(value: Any) -> bool:
@@ -126,7 +133,11 @@ _PORT = Rule("a port, which is a whole number from 1 to 65535", _within(1, 65535
 _RELEASE = Rule("a version, such as 535 or 1.20.1; quote it if it is a number", _matches(_VERSION))
 _LENGTH = Rule("a duration longer than zero, such as 30s, 5m, 1h30m or 15d", lambda value: bool(seconds(value)))
 _NUMBER = Rule("a whole number of 1 or more", _within(1, 2**31 - 1))
-_URL = Rule("a URL with http:// or https:// and a host, such as https://prometheus.example.com/", _is_url)
+_URL = Rule("a URL with http:// or https:// and a host, such as https://prometheus.example.com/", is_url)
+_SERVICE_URL = Rule(
+    "a URL with http:// or https:// and a host, without user, password, query or fragment, such as http://litellm:4000",
+    _is_service_url,
+)
 _PATH = Rule("an absolute path", lambda value: str(value).startswith("/"))
 _FOLDER = Rule(
     "an absolute path at least two folders deep whose last part has llm-monitor in its name, such as "
@@ -150,13 +161,15 @@ RULES: Mapping[tuple[str, str], Rule] = {
     ("_cpus", "float"): Rule("a number of CPUs above zero, such as 0.5", _is_positive),
     ("_url", "str"): _URL,
     ("_url_base", "str"): _URL,
+    ("_litellm_url", "str"): _SERVICE_URL,
+    ("_langfuse_url", "str"): _SERVICE_URL,
     ("_index", "str"): _URL,
     ("_mirror", "str"): _URL,
     ("_registry_mirror", "str"): Rule(
         "a registry as host, host:port or host:port/path, without https://", _matches(_REGISTRY)
     ),
     ("_address", "str"): Rule("an IP address or a host name", _is_host),
-    ("_listen_address", "str"): Rule("an IP address, such as 127.0.0.1 or 0.0.0.0", _is_ip_address),
+    ("_listen_address", "str"): Rule("an IP address, such as 127.0.0.1 or 0.0.0.0", is_ip_address),
     ("_dir", "path"): _FOLDER,
     ("_version", "str"): _RELEASE,
     ("_driver", "str"): _RELEASE,
@@ -318,30 +331,6 @@ def rule_file_problems(files: Any, own: Iterable[str]) -> list[str]:
         elif name in own:
             problems.append(told + "the collection's own rules have that name; choose another")
     return problems
-
-
-def exporter_problems(settings: Any) -> list[str]:
-    """Return a complaint when exporters_settings, whose file anyone on the host can read, holds secrets."""
-    if not isinstance(settings, Mapping) or "auth" not in (str(name).lower() for name in settings):
-        return []
-    return [
-        "exporters_settings has 'auth': its file can be read by anyone on the host; set exporters_bearer_token, "
-        "which is kept in a file of its own"
-    ]
-
-
-def exposure_problems(settings: Mapping[str, Any], services: Sequence[str] | None) -> list[str]:
-    """Return a complaint when exporters can be read over the network by anyone."""
-    address = settings.get("exporters_listen_address")
-    runs = services is None or "exporters" in services
-    if not runs or not _is_ip_address(address) or settings.get("exporters_bearer_token"):
-        return []
-    if ipaddress.ip_address(str(address)).is_loopback:
-        return []
-    return [
-        f"exporters_listen_address is {address}: others on the network could read all metrics; set "
-        "exporters_bearer_token (openssl rand -hex 32), or leave the address at 127.0.0.1"
-    ]
 
 
 def alert_problems(changed: Any, catalogue: Mapping[str, Mapping[str, Any]]) -> list[str]:

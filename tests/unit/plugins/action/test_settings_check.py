@@ -135,6 +135,26 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"exporters_settings": {"auth": {"token": SECRET}}},
         ["exporters_settings has 'auth'", "set exporters_bearer_token"],
     ),
+    "exporters-key": (
+        {"exporters_settings": {"LiteLLM": {"api_key": SECRET}}},
+        ["exporters_settings has 'litellm.api_key'", "set exporters_litellm_api_key"],
+    ),
+    "litellm-at-itself": (
+        {"exporters_litellm_url": "http://127.0.0.1:4000"},
+        ["exporters_litellm_url is 'http://127.0.0.1:4000'", "look for it at itself", "host.docker.internal"],
+    ),
+    "langfuse-with-password": (
+        {"exporters_langfuse_url": "https://me:word@langfuse.example.com"},
+        ["exporters_langfuse_url", "without user, password"],
+    ),
+    "endpoint-at-itself": (
+        {"exporters_vllm_endpoints": [{"name": "a", "url": "http://localhost:8000"}]},
+        ["exporters_vllm_endpoints[0].url is 'http://localhost:8000'", "exporters_networks"],
+    ),
+    "endpoint-without-url": (
+        {"exporters_vllm_endpoints": [{"name": "a"}]},
+        ["exporters_vllm_endpoints", "url"],
+    ),
     "receiver-secret": (
         {"alertmanager_receivers": [{"name": "w", "wechat_configs": [{"corp_id": "c", "api_secret": SECRET}]}]},
         ["alertmanager_receivers[0].wechat_configs[0].api_secret is a secret", "webhook_configs"],
@@ -258,6 +278,8 @@ def test_the_ports_of_a_host_are_told(check: Any) -> None:
         {"variable": "alertmanager_port", "port": 23003, "address": "127.0.0.1"},
         {"variable": "exporters_node_port", "port": 9101, "address": "127.0.0.1"},
         {"variable": "exporters_gpu_port", "port": 9445, "address": "127.0.0.1"},
+        {"variable": "exporters_container_port", "port": 8080, "address": "127.0.0.1"},
+        {"variable": "exporters_vllm_port", "port": 9902, "address": "127.0.0.1"},
         {"variable": "prometheus_port", "port": 23001, "address": "10.0.0.1"},
     ]
 

@@ -16,7 +16,14 @@ from ansible_collections.llmops.monitoring.plugins.filter.usual_exporters import
 from ansible_collections.llmops.monitoring.plugins.filter.without_secrets import without_secrets
 
 CATALOGUE = {"exporters": ["gpu_hosts", "monitoring_hosts"], "prometheus": ["monitoring_hosts"]}
-EXPORTERS = {"node": {"port": 9100, "offset": 0}, "gpu": {"port": 9445, "offset": 1}}
+EXPORTERS = {
+    "node": {"port": 9100, "offset": 0},
+    "gpu": {"port": 9445, "offset": 1},
+    "container": {"port": 8080, "offset": 2},
+    "litellm": {"port": 9901, "offset": 3},
+    "vllm": {"port": 9902, "offset": 4},
+    "langfuse": {"port": 9903, "offset": 5},
+}
 
 
 @pytest.mark.parametrize(
@@ -52,13 +59,18 @@ def targets(hostvars: dict[str, dict[str, Any]], this_host: str = "watch") -> di
 
 def test_targets_are_named_after_the_inventory() -> None:
     found = targets({"watch": {}, "gpu-01": {"ansible_host": "192.0.2.11"}, "gpu-02": {}})
-    assert found == {
+    assert list(found) == list(EXPORTERS)
+    assert {job: groups for job, groups in found.items() if groups} == {
         "node": [
             {"targets": ["192.0.2.11:9100"], "labels": {"instance": "gpu-01"}},
             {"targets": ["gpu-02:9100"], "labels": {"instance": "gpu-02"}},
             {"targets": ["node-exporter:9100"], "labels": {"instance": "watch"}},
         ],
-        "gpu": [],
+        "container": [
+            {"targets": ["192.0.2.11:8080"], "labels": {"instance": "gpu-01"}},
+            {"targets": ["gpu-02:8080"], "labels": {"instance": "gpu-02"}},
+            {"targets": ["container-exporter:8080"], "labels": {"instance": "watch"}},
+        ],
     }
 
 
@@ -78,33 +90,64 @@ def test_a_targets_address_comes_from_the_hosts_own_variables(host: dict[str, An
 
 
 def test_the_range_of_ports_is_consecutive() -> None:
-    found = targets({"gpu-01": {"llm_monitor_exporter_port_base": 8080, "exporters_enabled": ["node", "gpu"]}})
-    assert [found[name][0]["targets"] for name in ("node", "gpu")] == [["gpu-01:8080"], ["gpu-01:8081"]]
+    found = targets({"gpu-01": {"llm_monitor_exporter_port_base": 8080, "exporters_enabled": list(EXPORTERS)}})
+    assert [found[name][0]["targets"] for name in EXPORTERS] == [[f"gpu-01:{8080 + offset}"] for offset in range(6)]
 
 
 GPU_HOST: dict[str, Any] = {"group_names": ["gpu_hosts"]}
 
 
+EVERYWHERE = ["node", "container"]
+WITH_GPUS = ["node", "gpu", "container", "vllm"]
+
+
 @pytest.mark.parametrize(
     ("host", "expected"),
     [
-        ({}, ["node"]),
-        ({"group_names": ["monitoring_hosts"]}, ["node"]),
-        (GPU_HOST, ["node", "gpu"]),
-        ({**GPU_HOST, "__nvidia_toolkit_gpus": {"gpus": [{"index": 0}], "pci_gpus": 1}}, ["node", "gpu"]),
+        ({}, EVERYWHERE),
+        ({"group_names": ["monitoring_hosts"]}, EVERYWHERE),
+        (GPU_HOST, WITH_GPUS),
+        ({**GPU_HOST, "__nvidia_toolkit_gpus": {"gpus": [{"index": 0}], "pci_gpus": 1}}, WITH_GPUS),
         # The driver is gone, the GPU is not.
-        ({**GPU_HOST, "__nvidia_toolkit_gpus": {"gpus": [], "pci_gpus": 1}}, ["node", "gpu"]),
-        ({**GPU_HOST, "__nvidia_toolkit_gpus": {"gpus": [], "pci_gpus": 0}}, ["node"]),
-        ({**GPU_HOST, "__nvidia_toolkit_gpus": {"skipped": True}}, ["node", "gpu"]),
-        ({**GPU_HOST, "llm_monitor_gpu_library": ""}, ["node", "gpu"]),
+        ({**GPU_HOST, "__nvidia_toolkit_gpus": {"gpus": [], "pci_gpus": 1}}, WITH_GPUS),
+        ({**GPU_HOST, "__nvidia_toolkit_gpus": {"gpus": [], "pci_gpus": 0}}, EVERYWHERE),
+        ({**GPU_HOST, "__nvidia_toolkit_gpus": {"skipped": True}}, WITH_GPUS),
+        ({**GPU_HOST, "llm_monitor_gpu_library": ""}, WITH_GPUS),
+        ({"__nvidia_toolkit_gpus": {"gpus": [], "pci_gpus": 0}, "llm_monitor_gpu_library": "/srv/fake"}, WITH_GPUS),
+    ],
+)
+def test_a_host_with_gpus_runs_the_exporters_of_gpus_and_models(host: dict[str, Any], expected: list[str]) -> None:
+    assert usual_exporters(host) == expected
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ({"llm_monitor_components": ["exporters", "docker_socket_proxy"]}, WITH_GPUS),
+        ({"llm_monitor_components": ["exporters"]}, ["node", "gpu"]),
+        ({"llm_monitor_components": ["exporters"], "exporters_docker_socket": "/run/docker.sock"}, WITH_GPUS),
         (
-            {"__nvidia_toolkit_gpus": {"gpus": [], "pci_gpus": 0}, "llm_monitor_gpu_library": "/srv/fake"},
-            ["node", "gpu"],
+            {"llm_monitor_components": ["exporters"], "exporters_vllm_endpoints": [{"name": "a", "url": "http://a"}]},
+            ["node", "gpu", "vllm"],
         ),
     ],
 )
-def test_a_host_with_gpus_runs_the_gpu_exporter(host: dict[str, Any], expected: list[str]) -> None:
-    assert usual_exporters(host) == expected
+def test_exporters_of_containers_need_a_way_to_docker(host: dict[str, Any], expected: list[str]) -> None:
+    assert usual_exporters({**GPU_HOST, **host}) == expected
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "exporter"),
+    [
+        ("exporters_vllm_endpoints", [{"name": "a", "url": "http://a:8000"}], "vllm"),
+        ("exporters_litellm_url", "http://litellm:4000", "litellm"),
+        ("exporters_langfuse_url", "https://langfuse.example.com", "langfuse"),
+        ("exporters_langfuse_database", "postgresql+psycopg://reader@db/langfuse", "langfuse"),
+    ],
+)
+def test_a_service_that_the_inventory_names_has_its_exporter(variable: str, value: Any, exporter: str) -> None:
+    assert usual_exporters({variable: value}) == [*EVERYWHERE, exporter]
+    assert usual_exporters({variable: value and type(value)()}) == EVERYWHERE
 
 
 def test_a_gpu_host_is_a_target_for_its_gpus_unless_its_inventory_chooses() -> None:
@@ -114,7 +157,7 @@ def test_a_gpu_host_is_a_target_for_its_gpus_unless_its_inventory_chooses() -> N
 
 
 def test_a_host_without_exporters_is_no_target() -> None:
-    assert targets({"gpu-01": {"llm_monitor_components": ["prometheus"]}}) == {"node": [], "gpu": []}
+    assert targets({"gpu-01": {"llm_monitor_components": ["prometheus"]}}) == {name: [] for name in EXPORTERS}
 
 
 @pytest.mark.parametrize(
@@ -135,6 +178,8 @@ def test_every_target_is_expected_under_its_job_and_instance() -> None:
     assert expected_targets(targets({"watch": {}, "gpu-01": {}})) == [
         {"job": "node", "instance": "gpu-01"},
         {"job": "node", "instance": "watch"},
+        {"job": "container", "instance": "gpu-01"},
+        {"job": "container", "instance": "watch"},
     ]
 
 
