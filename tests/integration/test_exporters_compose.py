@@ -1,21 +1,44 @@
 # Copyright (c) 2026 the llmops.monitoring authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""How the exporters' container that looks at GPUs gets at them, as Compose itself reads what the role has written."""
+"""How the exporters' containers get at what they ask, as Compose itself reads what the role has written."""
 
 from __future__ import annotations
 
 import json
 import os
+import stat
 import subprocess
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+import yaml
 
 Place = Callable[..., Any]
+Services = Callable[..., dict[str, dict[str, Any]]]
 SOCKET = "/var/run/docker.sock"
 SIMULATED = "/srv/fake-nvml"
+SECRETS = {
+    "exporters_bearer_token": "sw0rdfish-token",
+    "exporters_vllm_api_key": "sw0rdfish-vllm",
+    "exporters_litellm_api_key": "sw0rdfish-litellm",
+    "exporters_langfuse_secret_key": "sw0rdfish-langfuse",
+}
+WHERE = {
+    "exporters_litellm_url": "http://litellm:4000",
+    "exporters_langfuse_url": "https://langfuse.example.com",
+    "exporters_langfuse_public_key": "pk-lf-1",
+}
+
+
+def composed(placed: Any) -> dict[str, Any]:
+    """Return what Compose makes of a placed folder."""
+    command = ["docker", "compose", "--project-name=test", "--file=compose.yaml", "config", "--format=json"]
+    done = subprocess.run(command, cwd=placed.folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    read: dict[str, Any] = json.loads(done.stdout)
+    return read
 
 
 @pytest.fixture
@@ -23,11 +46,7 @@ def gpu_exporter(place: Place) -> Callable[..., dict[str, Any]]:
     """Return a function that gives the service as it is with the given variables."""
 
     def run(**variables: Any) -> dict[str, Any]:
-        placed = place("exporters", **variables)
-        command = ["docker", "compose", "--project-name=test", "--file=compose.yaml", "config", "--format=json"]
-        done = subprocess.run(command, cwd=placed.folder, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        service: dict[str, Any] = json.loads(done.stdout)["services"]["gpu-exporter"]
+        service: dict[str, Any] = composed(place("exporters", **variables))["services"]["gpu-exporter"]
         return service
 
     return run
@@ -65,13 +84,78 @@ def test_cdi_gives_access(gpu_exporter: Callable[..., dict[str, Any]]) -> None:
     assert not [name for name in service["environment"] if name.startswith("NVIDIA")]
 
 
-def test_docker_is_asked_for_names_only_if_its_socket_is_given(gpu_exporter: Callable[..., dict[str, Any]]) -> None:
+def test_raw_socket_is_given_only_if_the_inventory_says_so(gpu_exporter: Callable[..., dict[str, Any]]) -> None:
     service = gpu_exporter(exporters_docker_socket=SOCKET, exporters_gpu_expected=8)
     assert mounts(service)["/run/docker.sock"] == (SOCKET, True)
     assert service["group_add"] == [str(os.stat(SOCKET).st_gid)]
-    assert service["environment"]["LLM_MONITOR_GPU__DOCKER"] == "/run/docker.sock"
+    assert "/run/docker-proxy" not in mounts(service)
 
 
 def test_socket_that_is_not_there_is_refused(gpu_exporter: Callable[..., dict[str, Any]]) -> None:
     with pytest.raises(AssertionError, match=r"exporters_docker_socket is /nowhere\.sock: no socket is there"):
         gpu_exporter(exporters_docker_socket="/nowhere.sock")
+
+
+def test_docker_is_asked_through_the_proxy(place: Place) -> None:
+    placed = place("exporters")
+    settings, services = yaml.safe_load(placed.text("settings.yaml")), composed(placed)["services"]
+    assert set(services) == {f"{name}-exporter" for name in ("node", "gpu", "container", "vllm")}
+    for name in ("gpu", "container", "vllm"):
+        assert mounts(services[f"{name}-exporter"])["/run/docker-proxy"] == ("docker-socket-proxy", True)
+        assert settings[name]["docker"] == "/run/docker-proxy/docker.sock"
+    assert "/run/docker-proxy" not in mounts(services["node-exporter"])
+    assert not [one for one in services.values() if SOCKET in str(one)]
+
+
+def test_without_the_proxy_nothing_asks_docker(place: Place) -> None:
+    placed = place("exporters", llm_monitor_components=["exporters"])
+    settings, read = yaml.safe_load(placed.text("settings.yaml")), composed(placed)
+    assert set(read["services"]) == {"node-exporter", "gpu-exporter"}
+    assert "docker" not in settings.get("gpu", {})
+    assert "volumes" not in read
+
+
+def test_each_exporter_sees_no_secret_but_its_own(place: Place) -> None:
+    placed = place("exporters", **SECRETS, **WHERE)
+    services = composed(placed)["services"]
+    seen = {
+        name: sorted(target.removeprefix("/run/secrets/") for target in mounts(service) if "/run/secrets" in target)
+        for name, service in services.items()
+    }
+    assert seen == {
+        "node-exporter": ["bearer_token"],
+        "gpu-exporter": ["bearer_token"],
+        "container-exporter": ["bearer_token"],
+        "vllm-exporter": ["bearer_token", "vllm_api_key"],
+        "litellm-exporter": ["bearer_token", "litellm_api_key"],
+        "langfuse-exporter": ["bearer_token", "langfuse_secret_key"],
+    }
+    assert all(is_read_only for service in services.values() for _, is_read_only in mounts(service).values())
+    written = "".join(path.read_text() for path in placed.folder.rglob("*") if path.is_file())
+    assert "sw0rdfish" not in written + placed.printed
+    assert {stat.S_IMODE(path.stat().st_mode) for path in placed.secrets.iterdir()} == {0o600}
+    assert {path.read_text() for path in placed.secrets.iterdir()} == set(SECRETS.values())
+
+
+def test_database_url_of_langfuse_is_a_secret(place: Place) -> None:
+    placed = place("exporters", exporters_langfuse_database="postgresql+psycopg://reader:sw0rdfish@db/langfuse")
+    settings = yaml.safe_load(placed.text("settings.yaml"))
+    assert settings["langfuse"] == {"database_file": "/run/secrets/langfuse_database"}
+    assert "sw0rdfish" not in placed.printed
+
+
+def test_networks_of_others_are_joined_by_those_that_ask_them(place: Place) -> None:
+    read = composed(place("exporters", exporters_networks=["llm_default", "obs.net"], **WHERE))
+    joined = {name for name, network in read["networks"].items() if network.get("external")}
+    assert {read["networks"][name]["name"] for name in joined} == {"llm_default", "obs.net"}
+    for name in ("vllm", "litellm", "langfuse"):
+        service = read["services"][f"{name}-exporter"]
+        assert set(service["networks"]) == {"default", *joined}
+        assert service["extra_hosts"] == ["host.docker.internal=host-gateway"]
+    assert set(read["services"]["container-exporter"]["networks"]) == {"default"}
+
+
+def test_settings_that_an_exporter_refuses_change_nothing(place: Place) -> None:
+    with pytest.raises(AssertionError, match=r"langfuse\.public_key") as refusal:
+        place("exporters", exporters_langfuse_url="https://langfuse.example.com")
+    assert "changed=0" in str(refusal.value)
