@@ -44,6 +44,12 @@ def test_what_a_user_adds_is_valid_and_its_secrets_lie_apart(place: Place) -> No
     assert jobs["prometheus"]["metrics_path"] == "/prometheus/metrics"
     assert jobs["alertmanager"]["metrics_path"] == "/alerts/metrics"
     assert jobs["node"]["authorization"] == {"credentials_file": "/run/secrets/exporters_bearer_token"}
+    engine = jobs["vllm-engine"]
+    assert engine["authorization"] == {"credentials_file": "/run/secrets/exporters_bearer_token"}
+    assert engine["http_sd_configs"] == [
+        {"url": "http://vllm-exporter:9902/api/v1/targets", "authorization": engine["authorization"]}
+    ]
+    assert engine["relabel_configs"][0]["replacement"] == "demo"
     assert config["alerting"]["alertmanagers"][0]["path_prefix"] == "/alerts/"
     assert "mine:one" in placed.text("rules/mine.yml")
     written = "".join(path.read_text() for path in placed.folder.rglob("*") if path.is_file())
@@ -54,6 +60,13 @@ def test_what_a_user_adds_is_valid_and_its_secrets_lie_apart(place: Place) -> No
         "sw0rdfish-token",
     ]
     assert {stat.S_IMODE(path.stat().st_mode) for path in placed.secrets.iterdir()} == {0o600}
+
+
+def test_models_are_scraped_only_where_an_exporter_names_them(place: Place) -> None:
+    config = yaml.safe_load(place("prometheus", exporters_enabled=["node", "vllm"]).text("prometheus.yml"))
+    assert "vllm-engine" in {job["job_name"] for job in config["scrape_configs"]}
+    config = yaml.safe_load(place("prometheus", exporters_enabled=["node"]).text("prometheus.yml"))
+    assert "vllm-engine" not in {job["job_name"] for job in config["scrape_configs"]}
 
 
 def test_targets_come_from_the_inventory(place: Place) -> None:
