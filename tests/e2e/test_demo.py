@@ -76,7 +76,7 @@ def test_it_ends_with_where_everything_is(demo: str) -> None:
 
 def test_every_target_is_up(demo: str) -> None:
     jobs = {series["metric"]["job"]: series["value"][1] for series in query("up")}
-    assert jobs == {"node": "1", "gpu": "1", "prometheus": "1", "alertmanager": "1"}
+    assert jobs == dict.fromkeys(("node", "gpu", "container", "vllm", "prometheus", "alertmanager"), "1")
 
 
 def test_memory_is_this_machines(demo: str) -> None:

@@ -19,12 +19,15 @@ from ansible_collections.llmops.monitoring.molecule.shared.rollout import (
 
 TOKEN = "molecule-5c1f0d8e7b"
 WEBHOOK = "http://127.0.0.1:9/molecule-webhook"
+PROXY = "docker_socket_proxy"
 SERVICES = {
     "prometheus": 65534,
     "alertmanager": 65534,
-    "docker_socket_proxy": 65532,
+    PROXY: 65532,
     "node-exporter": 65532,
     "gpu-exporter": 65532,
+    "container-exporter": 65532,
+    "vllm-exporter": 65532,
 }
 
 
@@ -103,11 +106,9 @@ def test_compose_shows_the_whole_system(box: Box) -> None:
 
 
 def test_all_state_is_in_named_volumes(box: Box) -> None:
-    assert box.volumes() == {
-        "llm-monitor_prometheus-data",
-        "llm-monitor_alertmanager-data",
-        "llm-monitor_docker-socket-proxy",  # in memory, for nothing but its socket
-    }
+    # The proxy's socket is in memory.
+    data = {"llm-monitor_prometheus-data", "llm-monitor_alertmanager-data"}
+    assert box.volumes() == {*data, "llm-monitor_docker-socket-proxy"}
 
 
 # ---------------------------------------------------------------- network
@@ -115,7 +116,7 @@ def test_all_state_is_in_named_volumes(box: Box) -> None:
 
 def test_only_loopback_is_listened_on(box: Box) -> None:
     listeners = {line.split()[3] for line in box.run("ss -Hltn").splitlines()}
-    assert listeners == {"127.0.0.1:9100", "127.0.0.1:9445", "127.0.0.1:23001", "127.0.0.1:23003"}
+    assert listeners == {f"127.0.0.1:{port}" for port in (9100, 9445, 8080, 9902, 23001, 23003)}
 
 
 # ---------------------------------------------------------------- files
@@ -128,11 +129,11 @@ def test_folders_and_files_have_their_modes(box: Box) -> None:
     assert modes["compose.yaml"] == ("644", 0)
     assert modes[".last-good"] == ("700", 0)
     assert modes["secrets"] == ("700", 0)
-    for service in ("prometheus", "alertmanager", "exporters", "docker_socket_proxy"):
+    for service in ("prometheus", "alertmanager", "exporters", PROXY):
         assert modes[service] == ("755", 0)
         assert modes[f"{service}/compose.yaml"] == ("644", 0)
     secrets = {path: mode for path, mode in modes.items() if path.startswith("secrets/")}
-    owners = {"alertmanager": 65534, "docker_socket_proxy": 0, "exporters": 65532, "prometheus": 65534}
+    owners = {"alertmanager": 65534, PROXY: 65532, "exporters": 65532, "prometheus": 65534}
     folders = {path: mode for path, mode in secrets.items() if path.count("/") == 1}
     assert folders == {f"secrets/{service}": ("700", owner) for service, owner in owners.items()}
     files = {path: mode for path, mode in secrets.items() if path not in folders}
@@ -174,17 +175,17 @@ def test_container_is_contained(containers: dict[str, dict[str, Any]], service: 
     assert host["UTSMode"] == ""
     assert not host["Devices"]
     assert not host["DeviceRequests"]
-    assert host["NetworkMode"] == ("none" if service == "docker_socket_proxy" else "llm-monitor_default")
+    assert host["NetworkMode"] == ("none" if service == PROXY else "llm-monitor_default")
     assert host["RestartPolicy"]["Name"] == "unless-stopped"
     assert host["LogConfig"]["Config"]["max-size"]
     assert config["Healthcheck"]["Test"][0] == "CMD"
     assert container["State"]["Health"]["Status"] == "healthy"
     assert container["RestartCount"] == 0
     mounts = {mount["Destination"]: mount for mount in container["Mounts"]}
-    holds_socket = any(mount["Source"].endswith("docker.sock") for mount in mounts.values())
-    assert holds_socket == (service == "docker_socket_proxy")
-    writable = {path for path, mount in mounts.items() if mount["RW"]}
-    assert writable <= ({"/run/docker-proxy"} if holds_socket else {"/prometheus", "/alertmanager"})
+    sockets = [mount for mount in mounts.values() if mount["Source"].endswith("docker.sock")]
+    assert len(sockets) == (1 if service == PROXY else 0)
+    writable = {"/prometheus", "/alertmanager"} if service != PROXY else {"/run/docker-proxy"}
+    assert {path for path, mount in mounts.items() if mount["RW"]} <= writable
 
 
 @pytest.mark.parametrize(("service", "user"), SERVICES.items())
@@ -203,7 +204,7 @@ def test_process_has_no_power(box: Box, containers: dict[str, dict[str, Any]], s
 
 
 def test_every_target_is_up_under_its_inventory_name(box: Box) -> None:
-    expected = {(job, "box", "up") for job in ("prometheus", "alertmanager", "node", "gpu")}
+    expected = {(job, "box", "up") for job in ("prometheus", "alertmanager", "node", "gpu", "container", "vllm")}
     assert eventually(lambda: box.targets() == expected), box.targets()
 
 

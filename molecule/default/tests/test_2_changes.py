@@ -12,7 +12,7 @@ from ansible_collections.llmops.monitoring.molecule.shared.rollout import (
 )
 
 ENGINE = {"cgroup-parent": "/llm-monitor-molecule-default", "log-opts": {"max-size": "10m"}}
-EXPORTERS = {"node-exporter", "gpu-exporter"}
+EXPORTERS = {"node-exporter", "gpu-exporter", "container-exporter", "vllm-exporter"}
 OLD_TOKEN, NEW_TOKEN = "molecule-5c1f0d8e7b", "molecule-a94e26d1c0"
 
 
@@ -44,16 +44,25 @@ def test_old_token_is_worth_nothing(box: Box) -> None:
     assert statuses == {OLD_TOKEN: 401, NEW_TOKEN: 200}
 
 
-def test_container_on_a_gpu_has_its_name_if_docker_may_be_asked(box: Box, roll_out: Rollout) -> None:
-    roll_out.succeeds("site.yml", exporters_docker_socket="/var/run/docker.sock")
-    container = box.containers()["gpu-exporter"]
-    assert container["Config"]["User"] == "65532:65532"
-    assert container["HostConfig"]["GroupAdd"] == [box.run("stat --format=%g /var/run/docker.sock")]
+def test_container_on_a_gpu_has_its_name(box: Box) -> None:
     # Any container will do for one that computes.
     pid = box.containers()["prometheus"]["State"]["Pid"]
     box.run(f"echo 'gpu.3.process.{pid}.memory = 1073741824' >> /srv/fake-nvml/state")
-    used = 'llm_monitor_gpu_container_memory_used_bytes{container="llm-monitor-prometheus-1",gpu="3"}'
+    labels = '{container="llm-monitor-prometheus-1",gpu="3"}'
+    used = f"llm_monitor_gpu_container_memory_used_bytes{labels}"
     assert eventually(lambda: [one["value"][1] for one in box.query(used)] == ["1073741824"])
+    uuid = box.query('llm_monitor_gpu_info{gpu="3"}')[0]["metric"]["gpu_uuid"]
+    assigned = f'llm_monitor_container_gpu_assigned{{container="llm-monitor-prometheus-1",gpu_uuid="{uuid}"}}'
+    assert eventually(lambda: [one["value"][1] for one in box.query(assigned)] == ["1"])
+
+
+def test_raw_socket_takes_the_proxys_place_if_the_inventory_says_so(box: Box, roll_out: Rollout) -> None:
+    roll_out.succeeds("site.yml", exporters_docker_socket="/var/run/docker.sock")
+    container = box.containers()["container-exporter"]
+    assert container["Config"]["User"] == "65532:65532"
+    assert container["HostConfig"]["GroupAdd"] == [box.run("stat --format=%g /var/run/docker.sock")]
+    assert eventually(lambda: box.value("min(llm_monitor_container_collector_success)") == 1)
+    roll_out.succeeds("site.yml")
 
 
 def test_alert_that_always_fires_reaches_alertmanager(box: Box) -> None:

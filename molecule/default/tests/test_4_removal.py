@@ -6,7 +6,11 @@ import json
 
 from ansible_collections.llmops.monitoring.molecule.shared.rollout import ALERTMANAGER, PROMETHEUS, Box, Rollout
 
-VOLUMES = {"llm-monitor_prometheus-data", "llm-monitor_alertmanager-data", "llm-monitor_docker-socket-proxy"}
+VOLUMES = {
+    "llm-monitor_prometheus-data",
+    "llm-monitor_alertmanager-data",
+    "llm-monitor_docker-socket-proxy",
+}
 SILENCE = {
     "matchers": [{"name": "alertname", "value": "Molecule", "isRegex": False, "isEqual": True}],
     "startsAt": "2026-01-01T00:00:00Z",

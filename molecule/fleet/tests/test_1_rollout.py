@@ -60,7 +60,8 @@ def test_pinned_images_come_from_the_mirror(watch: Box) -> None:
 
 def test_gpu_host_has_only_what_it_runs(gpu: Box) -> None:
     assert not [image for image in images(gpu) if "/prom/" in image]
-    assert set(gpu.containers()) == {"docker_socket_proxy", "node-exporter", "gpu-exporter"}
+    exporters = {f"{name}-exporter" for name in ("node", "gpu", "container", "vllm")}
+    assert set(gpu.containers()) == {"docker_socket_proxy", *exporters}
     assert gpu.volumes() == {"llm-monitor_docker-socket-proxy"}
 
 
@@ -78,11 +79,14 @@ def test_only_exporters_listen_on_the_network(gpu: Box, watch: Box) -> None:
         # Docker's name server for the host itself is not ours.
         return {line.split()[3] for line in box.run("ss -Hltn").splitlines() if "127.0.0.11:" not in line}
 
-    assert listeners(gpu) == {"0.0.0.0:9100", "0.0.0.0:9445"}
-    assert listeners(watch) == {"0.0.0.0:9100", "127.0.0.1:23001", "127.0.0.1:23003"}
+    assert listeners(gpu) == {f"0.0.0.0:{port}" for port in (9100, 9445, 8080, 9902)}
+    assert listeners(watch) == {"0.0.0.0:9100", "0.0.0.0:8080", "127.0.0.1:23001", "127.0.0.1:23003"}
 
 
-@pytest.mark.parametrize(("host", "port"), [("gpu", 9100), ("gpu", 9445), ("watch", 9100)])
+EXPORTERS = [("gpu", 9100), ("gpu", 9445), ("gpu", 8080), ("gpu", 9902), ("watch", 9100), ("watch", 8080)]
+
+
+@pytest.mark.parametrize(("host", "port"), EXPORTERS)
 def test_stranger_gets_no_metrics(stranger: Box, host: str, port: int) -> None:
     exporter = f"http://llm-monitor-molecule-{host}:{port}"
     authorizations = {
@@ -113,7 +117,10 @@ def test_targets_are_the_inventorys_hosts_under_their_names(watch: Box) -> None:
     expected = {
         ("node", "gpu-01", "up"),
         ("gpu", "gpu-01", "up"),
+        ("container", "gpu-01", "up"),
+        ("vllm", "gpu-01", "up"),
         ("node", "watch-01", "up"),
+        ("container", "watch-01", "up"),
         ("prometheus", "watch-01", "up"),
         ("alertmanager", "watch-01", "up"),
     }

@@ -60,5 +60,5 @@ def test_host_without_gpus_is_left_as_it_is(h200: Box, roll_out: Rollout) -> Non
     h200.run("mv /usr/bin/nvidia-smi /srv")
     play = roll_out.succeeds("site.yml", nvidia_toolkit_expected={}, llm_monitor_nvidia_toolkit_version="1.20.3")
     assert "This host has no NVIDIA GPU, so it needs no container toolkit and gets no GPU exporter." in play.output
-    assert set(h200.containers()) == {"node-exporter"}
+    assert set(h200.containers()) == {"docker_socket_proxy", "node-exporter", "container-exporter"}
     assert release(h200) == {"1.20.2-1"}
