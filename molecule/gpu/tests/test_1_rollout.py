@@ -47,13 +47,8 @@ def test_only_containers_that_ask_for_gpus_get_them(h200: Box, image: str) -> No
 
 
 def test_gpu_exporter_gets_the_gpus_and_no_power(h200: Box, gpus_watched: Callable[[], str]) -> None:
-    assert set(h200.containers()) == {
-        "docker_socket_proxy",
-        "node-exporter",
-        "gpu-exporter",
-        "container-exporter",
-        "vllm-exporter",
-    }
+    exporters = {f"{name}-exporter" for name in ("node", "gpu", "container", "vllm")}
+    assert set(h200.containers()) == {"docker_socket_proxy", *exporters}
     assert gpus_watched() == "8"
     container = h200.containers()["gpu-exporter"]
     host, environment = container["HostConfig"], container["Config"]["Env"]
