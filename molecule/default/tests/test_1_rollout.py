@@ -133,7 +133,7 @@ def test_folders_and_files_have_their_modes(box: Box) -> None:
         assert modes[service] == ("755", 0)
         assert modes[f"{service}/compose.yaml"] == ("644", 0)
     secrets = {path: mode for path, mode in modes.items() if path.startswith("secrets/")}
-    owners = {"alertmanager": 65534, PROXY: 65532, "exporters": 65532, "prometheus": 65534}
+    owners = {"alertmanager": 65534, PROXY: 0, "exporters": 65532, "prometheus": 65534}
     folders = {path: mode for path, mode in secrets.items() if path.count("/") == 1}
     assert folders == {f"secrets/{service}": ("700", owner) for service, owner in owners.items()}
     files = {path: mode for path, mode in secrets.items() if path not in folders}
