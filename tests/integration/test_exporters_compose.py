@@ -79,7 +79,7 @@ def test_cdi_gives_access(gpu_exporter: Callable[..., dict[str, Any]]) -> None:
     (request,) = service["deploy"]["resources"]["reservations"]["devices"]
     assert (request["driver"], request["device_ids"]) == ("cdi", ["nvidia.com/gpu=all"])
     # Compose's own limits are not lost by what is reserved.
-    assert (service["mem_limit"], service["cpus"]) == ("134217728", 0.5)
+    assert (service["mem_limit"], service["cpus"]) == ("201326592", 0.5)
     assert "runtime" not in service
     assert not [name for name in service["environment"] if name.startswith("NVIDIA")]
 
