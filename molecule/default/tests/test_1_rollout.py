@@ -166,12 +166,13 @@ def test_container_is_contained(containers: dict[str, dict[str, Any]], service: 
     assert host["CapDrop"] == ["ALL"]
     assert not host["CapAdd"]
     # The engine adds the label to what shares the host's process namespace.
-    labels = ["label=disable"] if service == "gpu-exporter" else []
+    sees_processes = service in {"gpu-exporter", "container-exporter"}
+    labels = ["label=disable"] if sees_processes else []
     assert host["SecurityOpt"] == ["no-new-privileges:true", *labels]
     assert host["Memory"] > 0
     assert host["NanoCpus"] > 0
     assert host["PidsLimit"] > 0
-    assert host["PidMode"] == ("host" if service == "gpu-exporter" else "")
+    assert host["PidMode"] == ("host" if sees_processes else "")
     assert host["UTSMode"] == ""
     assert not host["Devices"]
     assert not host["DeviceRequests"]
