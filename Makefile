@@ -45,7 +45,7 @@ test-gpu: ## Check the GPU exporter against nvidia-smi on a machine with GPUs (A
 test-gpu-wheels: ## Fetch what test-gpu needs on a machine without network, whose Python is GPU_PYTHON
 	@PYTHON='$(PYTHON)' GPU_PYTHON='$(GPU_PYTHON)' GPU_ARCH='$(GPU_ARCH)' tools/test_gpu.sh wheels
 
-bench: .venv/dev .cache/tools compiler ## Our exporters beside others, in the same run
+bench: .venv/dev .cache/tools compiler engine ## Our exporters beside others, in the same run
 	@python bench/exporters.py
 	@python bench/gpu.py
 	@python bench/container.py
