@@ -70,7 +70,7 @@ def test_nvidias_runtime_gives_access(gpu_exporter: Callable[..., dict[str, Any]
     assert service["environment"]["NVIDIA_VISIBLE_DEVICES"] == "all"
     assert service["environment"]["NVIDIA_DRIVER_CAPABILITIES"] == "utility"
     assert "LD_LIBRARY_PATH" not in service["environment"]
-    assert set(mounts(service)) == {"/etc/llm-monitor", "/run/secrets"}
+    assert set(mounts(service)) == {"/etc/llm-monitor", "/run/docker-proxy"}
     assert "deploy" not in service
 
 
@@ -145,7 +145,7 @@ def test_database_url_of_langfuse_is_a_secret(place: Place) -> None:
 
 
 def test_networks_of_others_are_joined_by_those_that_ask_them(place: Place) -> None:
-    read = composed(place("exporters", exporters_networks=["llm_default", "obs.net"], **WHERE))
+    read = composed(place("exporters", exporters_networks=["llm_default", "obs.net"], **SECRETS, **WHERE))
     joined = {name for name, network in read["networks"].items() if network.get("external")}
     assert {read["networks"][name]["name"] for name in joined} == {"llm_default", "obs.net"}
     for name in ("vllm", "litellm", "langfuse"):
@@ -156,6 +156,6 @@ def test_networks_of_others_are_joined_by_those_that_ask_them(place: Place) -> N
 
 
 def test_settings_that_an_exporter_refuses_change_nothing(place: Place) -> None:
-    with pytest.raises(AssertionError, match=r"langfuse\.public_key") as refusal:
+    with pytest.raises(AssertionError, match="url needs public_key and secret_key") as refusal:
         place("exporters", exporters_langfuse_url="https://langfuse.example.com")
     assert "changed=0" in str(refusal.value)
