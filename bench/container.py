@@ -128,7 +128,7 @@ def main() -> None:
         names = stack.enter_context(containers(options.containers))
         ours = start_ours(stack)
         stats = Stats(Subject("dockerd", engine(), 0))
-        for _ in range(options.rounds):
+        for _round in range(options.rounds):
             ours.measure(options.scrapes, warm_up=WARM_UP, pace=PACE)
             stats.measure(names)
         print(f"{options.containers} containers, {options.rounds} rounds of {options.scrapes} scrapes; ", end="")

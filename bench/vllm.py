@@ -90,7 +90,7 @@ def main() -> None:
     parser.add_argument("--servers", type=int, default=SERVERS, help=f"vLLM servers ({SERVERS})")
     options = parser.parse_args()
     with ExitStack() as stack:
-        ports = [stack.enter_context(stand_in()) for _ in range(options.servers)]
+        ports = [stack.enter_context(stand_in()) for _server in range(options.servers)]
         peer = start_peer(stack, ports)
         cold = start_ours(stack, ports, "llm-monitor vllm, cold", "0")
         warm = start_ours(stack, ports, "llm-monitor vllm, warm", "1h")

@@ -45,7 +45,7 @@ class Relay:
     def _accept(self, listener: socket.socket) -> None:
         while True:
             try:
-                client, _ = listener.accept()
+                client, _address = listener.accept()
             except OSError:
                 return
             server = socket.socket(socket.AF_UNIX)

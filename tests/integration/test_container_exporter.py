@@ -207,7 +207,7 @@ def same_as_inspect(series: Series, name: str) -> bool:
 def group(pid: int, controller: str) -> Path:
     """Return the folder of a process' control group, of whatever version."""
     for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
-        _, names, path = line.split(":", 2)
+        _number, names, path = line.split(":", 2)
         if controller in names.split(","):
             return Path("/sys/fs/cgroup", controller) / path.lstrip("/")
     return Path("/sys/fs/cgroup") / path.lstrip("/")
@@ -311,7 +311,7 @@ def test_containers_are_renamed_and_removed(exporter: Exporter, scraping: list[s
 
 def test_many_short_lives_cost_no_scrape(exporter: Exporter, scraping: list[set[str]], run: Run) -> None:
     long_lived = run("exec sleep 600")
-    for _ in range(5):
+    for _scrape in range(5):
         run("exit 0", "--rm")
     assert exporter.scrape().one("container_processes", name=long_lived) == 1
 

@@ -275,7 +275,7 @@ def test_an_engine_that_ends_the_stream_ends_it_for_who_listens(proxy: Path, eng
 
 def test_only_so_many_connect_at_once(proxy: Path, engine: Engine) -> None:
     with ExitStack() as stack:
-        connections = [listen(proxy, stack) for _ in range(MOST)]
+        connections = [listen(proxy, stack) for _stream in range(MOST)]
         assert send(proxy, b"GET /_ping HTTP/1.1\r\nHost: d\r\n\r\n", seconds=0.5) == b""
         for connection in connections[:2]:
             connection.close()
@@ -293,7 +293,7 @@ def test_who_sends_slowly_is_cut_off(tmp_path: Path, engine: Engine) -> None:
 def test_an_engine_that_is_away_is_told_at_once_and_found_when_it_is_back(tmp_path: Path) -> None:
     path = tmp_path / "engine.sock"
     with proxied(tmp_path, path) as proxy:
-        for _ in range(3):
+        for _try in range(3):
             begun = time.monotonic()
             assert request(proxy, "GET", "/_ping") == 503
             assert time.monotonic() - begun < 1

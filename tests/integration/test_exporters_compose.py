@@ -130,7 +130,7 @@ def test_each_exporter_sees_no_secret_but_its_own(place: Place) -> None:
         "litellm-exporter": ["bearer_token", "litellm_api_key"],
         "langfuse-exporter": ["bearer_token", "langfuse_secret_key"],
     }
-    assert all(is_read_only for service in services.values() for _, is_read_only in mounts(service).values())
+    assert all(is_read_only for service in services.values() for _source, is_read_only in mounts(service).values())
     written = "".join(path.read_text() for path in placed.folder.rglob("*") if path.is_file())
     assert "sw0rdfish" not in written + placed.printed
     assert {stat.S_IMODE(path.stat().st_mode) for path in placed.secrets.iterdir()} == {0o600}

@@ -254,7 +254,7 @@ def counted(exporter: Exporter, before: Values, requests: int) -> Values:
 
 def test_requests_that_succeed_are_counted_with_their_tokens_and_their_price(proxy: Proxy, exporter: Exporter) -> None:
     before, asked = exporter.values(), proxy.backend.asked.copy()
-    assert [proxy.ask("plain") for _ in range(3)] == [200] * 3
+    assert [proxy.ask("plain") for _request in range(3)] == [200] * 3
     assert proxy.ask("plain", stream=True) == 200
     assert proxy.ask("plain", stream=True, stream_options={"include_usage": True}) == 200
     assert proxy.ask("nick") == 200
@@ -301,7 +301,7 @@ def test_a_retry_is_no_second_request(proxy: Proxy, exporter: Exporter) -> None:
     assert gained(before, after, "requests_total") == {("flaky",): 1}
     assert gained(before, after, "failures_total") == {}
     failed = gained(before, after, "deployment_failures_total")
-    assert {(model, reason): n for (model, _, reason), n in failed.items()} == {("flaky", "server_error"): 1}
+    assert {(model, reason): n for (model, _id, reason), n in failed.items()} == {("flaky", "server_error"): 1}
 
 
 def test_a_fallback_is_a_request_for_the_model_that_answered(proxy: Proxy, exporter: Exporter) -> None:
@@ -335,7 +335,7 @@ def test_a_backend_that_is_down_is_told_apart(proxy: Proxy, exporter: Exporter) 
 def test_models_are_those_of_the_configuration(proxy: Proxy, exporter: Exporter) -> None:
     assert proxy.ask("absent") >= 400
     values = exporter.values()
-    models = {model for model, _ in family(values, "model_configured")}
+    models = {model for model, _id in family(values, "model_configured")}
     assert models == {*REASONS, "plain", "nick", "flaky", "fallen", "down", "wild/*"}
     assert family(values, "model_price_usd_per_token")["plain", "input"] == PRICES["input"]
     assert family(values, "model_price_usd_per_token")["plain", "output"] == PRICES["output"]
@@ -346,13 +346,13 @@ def test_models_are_those_of_the_configuration(proxy: Proxy, exporter: Exporter)
     behind = {(key[0], *key[2:]) for key in family(values, "model_info")}
     assert {("nick", "openai", "plain"), ("fallen", "openai", "broken"), ("wild/*",)} <= behind
     # LiteLLM takes a deployment out of routing for an answer that won't change.
-    state = {model: value for (model, _), value in family(values, "model_available").items()}
+    state = {model: value for (model, _id), value in family(values, "model_available").items()}
     assert state["absent"] == 0
 
 
 def test_the_exporter_sends_no_request_to_any_model(proxy: Proxy, exporter: Exporter) -> None:
     asked = proxy.backend.asked.copy()
-    for _ in range(5):
+    for _request in range(5):
         exporter.values()
         exporter.get("/api/v1/models")
     assert proxy.backend.asked == asked
@@ -373,10 +373,10 @@ def test_probes_are_requests_to_every_model_so_they_have_to_be_allowed(proxy: Pr
         wait_for(lambda: ("collector_success", "checks") in exporter.values(), 60)
         values = exporter.values()
     assert set(REASONS) | {"plain", "flaky"} <= set(proxy.backend.asked - asked)
-    state = {model: value for (model, _), value in family(values, "model_available").items()}
+    state = {model: value for (model, _id), value in family(values, "model_available").items()}
     assert state["plain"] == 1
     assert state["broken"] == state["down"] == 0
-    checked = {model for model, _ in family(values, "model_last_check_timestamp_seconds")}
+    checked = {model for model, _id in family(values, "model_last_check_timestamp_seconds")}
     assert {"plain", "nick", "broken", "down"} <= checked
 
 

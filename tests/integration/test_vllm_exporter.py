@@ -169,7 +169,7 @@ def test_prometheus_reaches_a_server_through_the_exporter(run: Run, ask: Ask) ->
 
 
 def test_what_stops_is_down_until_it_is_removed(run: Run, ask: Ask) -> None:
-    stays, stops, goes = (run("vllm") for _ in range(3))
+    stays, stops, goes = (run("vllm") for _server in range(3))
     wait_for(lambda: up(ask) == dict.fromkeys((stays, stops, goes), "1"))
     subprocess.run(["docker", "stop", "--time=0", stops], check=True, capture_output=True)
     wait_for(lambda: up(ask) == {stays: "1", stops: "0", goes: "1"})
