@@ -47,7 +47,11 @@ def test_what_a_user_adds_is_valid_and_its_secrets_lie_apart(place: Place) -> No
     engine = jobs["vllm-engine"]
     assert engine["authorization"] == {"credentials_file": "/run/secrets/exporters_bearer_token"}
     assert engine["http_sd_configs"] == [
-        {"url": "http://vllm-exporter:9902/api/v1/targets", "authorization": engine["authorization"]}
+        {
+            "url": "http://vllm-exporter:9902/api/v1/targets",
+            "refresh_interval": "30s",
+            "authorization": engine["authorization"],
+        }
     ]
     assert engine["relabel_configs"][0]["replacement"] == "demo"
     assert config["alerting"]["alertmanagers"][0]["path_prefix"] == "/alerts/"
