@@ -14,7 +14,7 @@ from exporter_testing.langfuse.server import (
     serving,
 )
 from llm_monitor.base.upstream.errors import Reason, UpstreamError
-from llm_monitor.langfuse.facts import WINDOWS
+from llm_monitor.langfuse.facts import WINDOWS, ModelUse, fold_models
 from llm_monitor.langfuse.web import repository
 
 V2, V1, DAILY = GENERATIONS
@@ -54,6 +54,19 @@ def test_the_generation_before_tells_everything_too(langfuse: Langfuse, asking: 
         expected = expect(langfuse.project, window)
         check_all(usage, expected)
         assert (usage.sessions, usage.users) == (expected.sessions, expected.users)
+
+
+def test_without_a_model_and_with_an_empty_one_is_the_same(
+    langfuse: Langfuse, asking: Asking
+) -> None:
+    rows = (
+        '{"providedModelName": null, "count_count": "5", "sum_inputTokens": "7", "p50_latency": 1}',
+        '{"providedModelName": "", "count_count": "3", "sum_inputTokens": "2", "p50_latency": 9}',
+    )
+    langfuse.says[V2] = said(200, f'{{"data": [{",".join(rows)}]}}')
+    expected = ModelUse("none", 8, errors=8, input_tokens=9)
+    for usage in asking.poll().windows.values():
+        assert fold_models(usage.models, 50) == [expected]
 
 
 @pytest.mark.parametrize("page", [50, 1])

@@ -122,22 +122,16 @@ def rows_of(content: object, where: str) -> list[Row]:
 def fold_models(models: Iterable[ModelUse], most: int) -> list[ModelUse]:
     """Return the `most` models with the most observations, all others summed up as `other`.
 
-    Quantiles can't be summed up, so `other` has none.
+    Quantiles can't be summed up, so `other` has none, nor has a model that comes more than once.
     """
-    ranked = sorted(models, key=lambda one: (-one.observations, one.model))
+    named: dict[str, list[ModelUse]] = {}
+    for one in models:
+        named.setdefault(one.model, []).append(one)
+    once = [_together(model, found) for model, found in named.items()]
+    ranked = sorted(once, key=lambda one: (-one.observations, one.model))
     kept = [one for one in ranked[:most] if one.model != OTHER]
     rest = [one for one in ranked[:most] if one.model == OTHER] + ranked[most:]
-    if not rest:
-        return kept
-    other = ModelUse(
-        model=OTHER,
-        observations=sum(one.observations for one in rest),
-        errors=_sum(one.errors for one in rest),
-        input_tokens=_sum(one.input_tokens for one in rest),
-        output_tokens=_sum(one.output_tokens for one in rest),
-        cost=_sum(one.cost for one in rest),
-    )
-    return [*kept, other]
+    return [*kept, _together(OTHER, rest)] if rest else kept
 
 
 def fold_scores(scores: Iterable[ScoreUse], most: int) -> list[ScoreUse]:
@@ -146,6 +140,20 @@ def fold_scores(scores: Iterable[ScoreUse], most: int) -> list[ScoreUse]:
     kept = [one for one in ranked[:most] if one.name != OTHER]
     rest = [one for one in ranked[:most] if one.name == OTHER] + ranked[most:]
     return [*kept, ScoreUse(OTHER, sum(one.count for one in rest))] if rest else kept
+
+
+def _together(model: str, parts: Sequence[ModelUse]) -> ModelUse:
+    """Return what several uses add up to; one alone keeps its quantiles, unless it is `other`."""
+    if len(parts) == 1 and model != OTHER:
+        return parts[0]
+    return ModelUse(
+        model=model,
+        observations=sum(one.observations for one in parts),
+        errors=_sum(one.errors for one in parts),
+        input_tokens=_sum(one.input_tokens for one in parts),
+        output_tokens=_sum(one.output_tokens for one in parts),
+        cost=_sum(one.cost for one in parts),
+    )
 
 
 def _sum(parts: Iterable[float | None]) -> float | None:

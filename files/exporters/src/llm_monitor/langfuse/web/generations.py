@@ -28,6 +28,7 @@ _MOST_PAGES = 20
 _NEWEST_DAYS = 7
 _MILLISECONDS = 1000.0
 _COUNT = ("count", "count")
+_MODEL = "providedModelName"
 _PERCENTILES = {"p50": "0.5", "p95": "0.95", "p99": "0.99"}
 _USE: Metrics = (
     _COUNT,
@@ -87,10 +88,8 @@ class Queries:
     async def usage(self, api: Api, span: Span, deadline: Deadline) -> Usage:
         """Return what happened in `span`."""
         asked = _Asked(self, api, span, deadline)
-        use = await asked.rows("observations", _USE, "providedModelName", expected=ABSENT)
-        errors = await asked.rows_if_known(
-            "observations", (_COUNT,), "providedModelName", (_ERRORS,)
-        )
+        use = await asked.rows("observations", _USE, _MODEL, expected=ABSENT)
+        errors = await asked.rows_if_known("observations", (_COUNT,), _MODEL, (_ERRORS,))
         traces, sessions, users = await (self._counted(asked) if self.traces else _unique(asked))
         scores = await _scores(asked)
         return Usage(traces, sessions, users, _models(use, errors), scores)
@@ -241,12 +240,13 @@ def moment(seconds: float) -> str:
 
 
 def _models(use: Sequence[Row], errors: Sequence[Row] | None) -> list[ModelUse]:
-    failed = None if errors is None else {_model(row): row for row in errors}
+    # By what Langfuse calls them: no model and an empty one are two rows of one name.
+    failed = None if errors is None else {repr(row.get(_MODEL)): row for row in errors}
     return [
         ModelUse(
             model=_model(row),
             observations=number(row.get("count_count")) or 0,
-            errors=None if failed is None else _errors(failed.get(_model(row), {})),
+            errors=None if failed is None else _errors(failed.get(repr(row.get(_MODEL)), {})),
             input_tokens=number(row.get("sum_inputTokens")),
             output_tokens=number(row.get("sum_outputTokens")),
             cost=number(row.get("sum_totalCost")),
@@ -261,7 +261,7 @@ def _errors(row: Row) -> float:
     return number(row.get("count_count")) or 0
 
 
-def _model(row: Row, key: str = "providedModelName") -> str:
+def _model(row: Row, key: str = _MODEL) -> str:
     name = row.get(key)
     return name if isinstance(name, str) and name else NO_MODEL
 
