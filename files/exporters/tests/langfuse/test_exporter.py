@@ -177,10 +177,20 @@ def test_what_many_models_do_is_added_up(start_langfuse: Start) -> None:
     assert not any(name == "series_dropped_total" for name, *_ in found)
 
 
-def test_the_default_caps_cost_the_least_used_models(start_langfuse: Start) -> None:
+def test_the_default_caps_are_enough_for_the_default_number_of_models(
+    start_langfuse: Start,
+) -> None:
     made = project(traces=400, models=[f"model-{number:02}" for number in range(70)])
     with serving(Langfuse(made)) as langfuse:
         found = polled(start_langfuse(langfuse))
+    assert not any(name == "series_dropped_total" for name, *_ in found)
+    assert len([key for key in found if key[0] == "observations"]) == 153
+
+
+def test_a_lower_cap_costs_the_least_used_models(start_langfuse: Start) -> None:
+    made = project(traces=400, models=[f"model-{number:02}" for number in range(70)])
+    with serving(Langfuse(made)) as langfuse:
+        found = polled(start_langfuse(langfuse, LANGFUSE__MAX_SERIES_PER_FAMILY="200"))
     shown = {labels[0] for name, *labels in found if name == "latency_seconds"}
     counts = expect(made, "24h").observations
     top = sorted(set(counts) - {"none"}, key=lambda name: -counts[name])[:10]
