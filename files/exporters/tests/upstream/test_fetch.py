@@ -139,6 +139,19 @@ def test_what_is_shown_to_an_upstream(fetcher: Fetcher, monkeypatch: pytest.Monk
     assert b"\r\nAuthorization: Basic dXNlcjp3b3Jk\r\n" in requests[1]
 
 
+def test_no_cookie_is_kept(fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch) -> None:
+    requests: list[bytes] = []
+    monkeypatch.setattr(
+        "exporter_testing.hostile._until_blank",
+        lambda sock: requests.append(sock.recv(65536)) or requests[-1],
+    )
+    with serving(good(set_cookie="session=planted; Path=/")) as one, serving(good()) as other:
+        for url in (one, one, other):
+            get(fetcher, url)
+    assert len(requests) == 3
+    assert b"cookie" not in b"".join(requests).lower()
+
+
 @pytest.mark.parametrize("secret", [f"{SECRET}\nx: y", f"{SECRET}ä"])
 def test_a_secret_that_can_not_be_sent_is_not_said_either(fetcher: Fetcher, secret: str) -> None:
     with serving(good()) as url, pytest.raises(UpstreamError) as caught:

@@ -10,6 +10,7 @@ from collections.abc import Collection, Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, TypeVar
 
 import certifi
@@ -66,7 +67,8 @@ class Fetcher:
     """Asks upstreams, all at once if need be, on an event loop in a daemon thread of its own.
 
     No redirect is followed, no proxy of the environment used and no connection kept: one that the
-    other side has closed meanwhile would look like a failure.
+    other side has closed meanwhile would look like a failure. No cookie is kept either: it would be
+    shown to whatever else answers on that host, and new ones on each request would pile up.
     """
 
     def __init__(self, name: str, ca_file: str | None = None) -> None:
@@ -81,6 +83,7 @@ class Fetcher:
             trust_env=False,
             timeout=None,  # noqa: S113 - each request has a deadline, which covers all of it
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
             headers={"user-agent": f"llm-monitor/{VERSION}", "accept-encoding": "identity"},
         )
         self._lock = threading.Lock()
