@@ -1,5 +1,6 @@
 import math
 import time
+import tracemalloc
 from contextlib import suppress
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
 
 from exporter_testing.hostile import HTML
 from llm_monitor.base.upstream.errors import Reason, UpstreamError
@@ -32,16 +34,22 @@ def test_what_the_library_writes_is_read_as_it_was(texts: list[str], value: floa
     assert points == [Point("gauge", {"text": text}, value) for text in texts]
 
 
-@given(st.tuples(LABELS, LABELS, LABELS))
-def test_labels_are_the_same_however_they_are_read(texts: tuple[str, str, str]) -> None:
+@given(st.tuples(LABELS, LABELS, LABELS), st.sampled_from(["{ ", "{\t", "{"]))
+def test_labels_are_read_as_the_library_reads_them(texts: tuple[str, str, str], start: str) -> None:
     registry = CollectorRegistry()
     gauge = Gauge("gauge", "A gauge.", ["a", "b", "c"], registry=registry)
     gauge.labels(*texts).set(1)
-    body = generate_latest(registry)
-    expected = [Point("gauge", dict(zip("abc", texts, strict=True)), 1)]
-    assert read(body, {"gauge"}) == expected
-    # With a blank they are left to the library.
-    assert read(body.replace(b"{a=", b"{ a="), {"gauge"}) == expected
+    text = generate_latest(registry).decode().replace('"} 1.0\n', '" ,} 1.0\n')
+    text = text.replace('{a="', f'{start}a = "')
+    (family,) = text_string_to_metric_families(text)
+    expected = [Point("gauge", sample.labels, 1) for sample in family.samples]
+    assert read(text.encode(), {"gauge"}) == expected
+    assert expected[0].labels == dict(zip("abc", texts, strict=True))
+
+
+def test_a_backslash_before_anything_else_stays() -> None:
+    (point,) = read(rb'a{x="\\n \n \x \\"} 1' + b"\n", {"a"})
+    assert point.labels == {"x": "\\n \n \\x \\"}
 
 
 def test_only_what_is_wanted_is_read() -> None:
@@ -75,6 +83,9 @@ def test_numbers_that_are_none_are_left_out_and_counted() -> None:
         b"a{x=1} 1\n",
         b"a{x} 1\n",
         b'a{x="1"}\n',
+        b'a{x="1",,} 1\n',
+        b"a{,} 1\n",
+        b'a{x="1\\"} 1\n',
         b"a 1.2.3\n",
         b"a 1 2 3\n",
         b"a 1_000\n",
@@ -107,6 +118,20 @@ def test_no_text_takes_long(unit: bytes) -> None:
         with suppress(UpstreamError):
             read(body, {"x"})
         assert time.process_time() - began < 3
+
+
+def most_memory(body: bytes) -> int:
+    tracemalloc.start()
+    with suppress(UpstreamError):
+        read(body, {"x"})
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return most
+
+
+@pytest.mark.parametrize("line", [b"\n", b"a 1\n", b"# \xf0\x9f\x98\x80\n"])
+def test_what_is_not_wanted_takes_no_memory(line: bytes) -> None:
+    assert most_memory(line * (1_000_000 // len(line))) < 100_000
 
 
 def histogram_body(*engines: str, buckets: tuple[float, ...] = (0.1, 1, 10)) -> bytes:
