@@ -128,6 +128,13 @@ def test_the_api_tells_models_without_hosts(proxy: StandIn, make: Callable[..., 
     assert shown[0]["endpoint"] == "https://planted-host:8000/v1"
 
 
+def test_a_name_that_is_no_text_is_told_as_what_it_is(
+    proxy: StandIn, make: Callable[..., Exporter]
+) -> None:
+    proxy.models(deployment("half\ud83d", "1"))
+    assert api(make())[0]["model_name"] == "half\\ud83d"
+
+
 def test_rates_are_those_between_the_readings_of_the_last_minutes(proxy: StandIn) -> None:
     def counted(requests: int, failures: int) -> None:
         labels = '{requested_model="m",model_id="1"}'

@@ -131,6 +131,7 @@ def test_a_database_that_is_gone_is_told(proxy: StandIn, scrape: Scrape) -> None
         {"data": None},
         {"data": [1, None, {}, {"model_name": 5}, {"model_name": "m", "model_info": {"id": 7}}]},
         {"data": [{"model_name": "m", "model_info": {"id": "x", "max_tokens": "many"}}]},
+        {"data": [{"model_name": "m", "model_info": {"id": "x", "max_tokens": 10**400}}]},
     ],
 )
 def test_a_list_of_models_of_another_shape_is_survived(

@@ -1,6 +1,6 @@
 """LiteLLM's HTTP API: the only code of this package that touches the outside world."""
 
-import math
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeVar
 from urllib.parse import urlencode
 
 from llm_monitor.base.collection.collector import Deadline
+from llm_monitor.base.files import printable
 from llm_monitor.base.upstream.complaints import Complaints, Counts
 from llm_monitor.base.upstream.errors import Reason, UpstreamError
 from llm_monitor.base.upstream.exposition import Point, read
@@ -192,8 +193,8 @@ def _distinct(same: Sequence[tuple[str, Deployment]]) -> list[Deployment]:
 def _deployment(entry: Mapping[str, Any]) -> Deployment | None:
     info, given = _inner(entry, "model_info"), _inner(entry, "litellm_params")
     # A team's model has a name of LiteLLM's own, with the team's id in it.
-    model = info.get("team_public_model_name") or entry.get("model_name")
-    if not (isinstance(model, str) and model and isinstance(info.get("id"), str)):
+    model = _word(info, "team_public_model_name") or _word(entry, "model_name")
+    if not model or not isinstance(info.get("id"), str):
         return None
     prices = {
         direction: _number(info.get(f"{direction}_cost_per_token"))
@@ -201,7 +202,7 @@ def _deployment(entry: Mapping[str, Any]) -> Deployment | None:
     }
     provider, served = _backend(info, given)
     return Deployment(
-        id=info["id"],
+        id=_word(info, "id"),
         model=model,
         provider=provider,
         served=served,
@@ -238,7 +239,7 @@ def _check(told: Mapping[str, Any]) -> Check | None:
 def _probed(answer: Answer) -> dict[str, Check]:
     now = time.time()
     return {
-        one["model_id"]: Check(healthy, now)
+        _word(one, "model_id"): Check(healthy, now)
         for healthy, key in ((False, "unhealthy_endpoints"), (True, "healthy_endpoints"))
         for one in _entries(answer, key)
         if isinstance(one.get("model_id"), str)
@@ -260,10 +261,11 @@ def _inner(told: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 def _word(told: Mapping[str, Any], key: str) -> str:
     word = told.get(key)
-    return word if isinstance(word, str) else ""
+    return printable(word) if isinstance(word, str) else ""
 
 
 def _number(told: object) -> float | None:
     if isinstance(told, bool) or not isinstance(told, int | float):
         return None
-    return float(told) if math.isfinite(told) and told >= 0 else None
+    # Greater than any float can be: JSON has such whole numbers, and infinity is none of ours.
+    return float(told) if 0 <= told <= sys.float_info.max else None
