@@ -131,7 +131,8 @@ class HttpSource:
         Raises:
             UpstreamError: When they can't be had.
         """
-        known = self._remembered(server)
+        # Only a survey, of which there is one at a time, changes what is remembered.
+        known = self._current(server) or Known(server.incarnation)
 
         async def ask() -> Answer:
             address = await self._asker.address(server, known, deadline)
@@ -181,11 +182,16 @@ class HttpSource:
         return await self._asker.ask(server, known, deadline) if server.running else None
 
     def _remembered(self, server: Server) -> Known:
-        """Return what is remembered of `server` since it was started."""
-        known = self._known.get(server.name)
-        if known is None or known.incarnation != server.incarnation:
+        """Return what is remembered of `server` since it was started, from now on if nothing is."""
+        known = self._current(server)
+        if known is None:
             known = self._known[server.name] = Known(server.incarnation)
         return known
+
+    def _current(self, server: Server) -> Known | None:
+        """Return what is remembered of `server` since it was started, if anything is."""
+        known = self._known.get(server.name)
+        return known if known and known.incarnation == server.incarnation else None
 
     def _reading(self, server: Server, known: Known, replies: Replies | None) -> Reading:
         if replies is None:
