@@ -131,6 +131,22 @@ def test_hostile_servers_cost_their_own_series_only(stand_in: StandIn, start_vll
     assert "planted" not in running.output.read_text()
 
 
+def test_a_server_of_many_models_does_not_crowd_out_others(
+    stand_in: StandIn, start_vllm: Start
+) -> None:
+    many = b"".join(b'vllm:num_requests_running{model_name="%d"} 1\n' % i for i in range(300))
+    adapters = stand_in(models={"tiny": None, **{f"lora-{i}": "tiny" for i in range(199)}})
+    servers = {"a": stand_in(many).address, "b": adapters.address, "c": stand_in().address}
+    found = values(start_vllm(servers))
+    assert (found["up", "a"], errors(found, "a")) == (0, {"too_large": 1})
+    for server in "bc":
+        assert found["requests_running", server, "tiny"] == 0
+        assert found["info", server, "tiny", "0.32.0"] == 1
+        assert found["start_time_seconds", server, "tiny"] == 1795227841.09
+        assert found["max_model_length_tokens", server, "tiny"] == 512
+    assert found["info", "b", "lora-0", "0.32.0"] == 1
+
+
 def errors(found: Values, server: str) -> dict[str, float]:
     """Return how often a server failed, by reason."""
     name = "upstream_errors_total"

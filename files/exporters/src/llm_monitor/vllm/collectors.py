@@ -1,6 +1,6 @@
 """The vLLM exporter's collectors: what the servers say, and which GPUs they use."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from llm_monitor.base.collection.collector import Collector, Deadline
 from llm_monitor.base.docker.gpus import GpuUse
@@ -29,12 +29,18 @@ class ServerCollector:
 
     def collect(self, deadline: Deadline, /) -> Iterator[Sample]:
         """Give each server's series; one that does not answer has `up` alone."""
-        for reading in self._source.survey(deadline):
+        readings = self._source.survey(deadline)
+        for reading in readings:
             name = reading.server.name
             yield metrics.UP(int(reading.up), name)
             if reading.points is not None:
-                yield from _facts(reading)
+                yield from _facts(reading, reading.metered)
                 yield from Exposed(reading.points).samples(name)
+        # Last, so that the many adapters that one server may have crowd out no other server.
+        for reading in readings:
+            if reading.points is not None:
+                served = dict.fromkeys(one.name for one in reading.models)
+                yield from _facts(reading, [one for one in served if one not in reading.metered])
         for (name, reason), count in self._source.errors().items():
             yield metrics.UPSTREAM_ERRORS(count, name, reason)
 
@@ -60,16 +66,15 @@ class GpuCollector:
                 yield metrics.GPU_ASSIGNMENT(share.ratio, *labels)
 
 
-def _facts(reading: Reading) -> Iterator[Sample]:
-    """Give what a server is: everything that its metrics do not tell, model by model."""
+def _facts(reading: Reading, models: Iterable[str]) -> Iterator[Sample]:
+    """Give what a server is, which its metrics do not tell, for each of `models`."""
     name, command, container = reading.server.name, reading.server.command, reading.server.container
     image = container.image if container else ""
     about = (reading.version, image, command.tensor_parallel, command.dtype, command.quantization)
-    served = [model.name for model in reading.models]
-    for model in dict.fromkeys([*reading.metered, *served]):
+    lengths = {one.name: one.max_length for one in reading.models}
+    for model in models:
         yield metrics.INFO(1, name, model, *about)
         if reading.started is not None:
             yield metrics.START_TIME(reading.started, name, model)
-    for one in reading.models:
-        if one.max_length is not None:
-            yield metrics.MAX_MODEL_LENGTH(one.max_length, name, one.name)
+        if (length := lengths.get(model)) is not None:
+            yield metrics.MAX_MODEL_LENGTH(length, name, model)

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -24,6 +25,10 @@ _LARGEST_TELLING = 1 << 20
 # A server with many adapters and engines exposes some thousand of those wanted.
 _MOST_SERIES = 20_000
 _MOST_MODELS = 200
+# Engines added up. One server has a model and some ten reasons; many more would leave no room for
+# the series of others.
+_MOST_OF_A_NAME = 50
+_LABELS = (names.MODEL, *(label for source in names.SOURCES for label in source.labels))
 _LONGEST_TEXT = 256
 _NO_WAY = frozenset({Reason.DNS, Reason.REFUSED, Reason.CONNECTION, Reason.TLS, Reason.TIMEOUT})
 
@@ -172,6 +177,10 @@ def points(answer: Answer) -> Points:
     if not found.left_out and not any(one.name.startswith(names.PREFIX) for one in found):
         sentence = f"{answer.where}: no metrics of vLLM"
         raise UpstreamError(Reason.UNPARSABLE, sentence)
+    told = {(one.name, *(one.labels.get(label) for label in _LABELS)) for one in found}
+    if any(count > _MOST_OF_A_NAME for count in Counter(name for name, *_ in told).values()):
+        sentence = f"{answer.where}: more models or reasons than a server has"
+        raise UpstreamError(Reason.TOO_LARGE, sentence)
     return found
 
 

@@ -65,6 +65,8 @@ HISTOGRAMS = (
     Source(metrics.REQUEST_DECODE_TIME, ("vllm:request_decode_time_seconds",)),
 )
 
+SOURCES = (*GAUGES, *COUNTERS, *HISTOGRAMS)
+
 KV_CACHE_USAGE = ("vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc")
 CACHE_CONFIG = "vllm:cache_config_info"
 CAPACITY_LABEL = "kv_cache_size_tokens"
