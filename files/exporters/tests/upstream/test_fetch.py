@@ -5,6 +5,7 @@ import socket
 import sys
 import threading
 import time
+import tracemalloc
 from collections.abc import Iterator
 
 import pytest
@@ -75,6 +76,17 @@ def test_the_limit_is_for_what_arrives_and_for_what_it_unpacks_to(fetcher: Fetch
             with pytest.raises(UpstreamError) as caught:
                 get(fetcher, url, limit=999)
         assert caught.value.reason is Reason.TOO_LARGE
+
+
+def test_a_bomb_is_not_unpacked_any_further_than_the_limit(fetcher: Fetcher) -> None:
+    (bomb,) = (one for one in HOSTILES if one.name == "gzip_bomb")
+    with serving(bomb) as url:
+        tracemalloc.start()
+        with pytest.raises(UpstreamError):
+            get(fetcher, url)
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert most < 4 * LARGEST_BODY
 
 
 @pytest.mark.parametrize(
