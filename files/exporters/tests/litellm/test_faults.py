@@ -44,6 +44,10 @@ def test_hostile_metrics_cost_what_is_read_from_them_only(
     assert success(second, "models") == success(second, "health") == 1
     assert second[f"{PREFIX}ready", "proxy"] == 1
     failed = errors(second, "/metrics")
+    odd = failed.pop("not_finite", 0)
+    assert bool(odd) == (hostile.name == "not_finite")
+    told = [log["reason"] for log in logs if log["event"] == "upstream failed"]
+    assert told.count("not_finite") == bool(odd)
     if failed:
         assert set(failed) <= hostile.reasons
         assert sum(failed.values()) > sum(errors(first, "/metrics").values())

@@ -29,6 +29,7 @@ PROBE = "/health"
 
 _UNAVAILABLE = frozenset({503})
 _NO_DATABASE = "Not connected"
+_VALUES = "values"
 
 
 class LitellmSource(Protocol):
@@ -104,7 +105,9 @@ class HttpSource:
         query = urlencode([("name[]", name) for name in sorted(wanted)])
 
         def told(answer: Answer) -> Sequence[Point]:
-            return read(answer.body, wanted)
+            points = read(answer.body, wanted)
+            self._complain_of_values(points.left_out)
+            return points
 
         if self._filters:
             points = self._ask(METRICS, told, deadline, path=f"{page}?{query}")
@@ -128,6 +131,13 @@ class HttpSource:
     def errors(self) -> Counts:
         """Return how often a path failed for a reason since the start, by both."""
         return self._complaints.counts()
+
+    def _complain_of_values(self, left_out: int) -> None:
+        if left_out:
+            error = UpstreamError(Reason.NOT_FINITE, f"{left_out} values are no finite numbers")
+            self._complaints.failed(METRICS, error, _VALUES)
+        else:
+            self._complaints.recovered(METRICS, _VALUES)
 
     def _ask(
         self,
