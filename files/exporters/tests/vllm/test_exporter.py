@@ -182,6 +182,19 @@ def test_health(stand_in: StandIn, start_vllm: Start) -> None:
     assert found["info", "old", "tiny"] == 1
 
 
+def test_what_a_server_refuses_is_asked_again_in_its_time_only(
+    stand_in: StandIn, start_vllm: Start
+) -> None:
+    one = stand_in(statuses={"/version": 404, "/v1/models": 401})
+    running = start_vllm({"a": one.address})
+    asked = one.requests.count("/metrics")
+    wait_for(lambda: values(running) and one.requests.count("/metrics") >= asked + 2)
+    assert one.requests.count("/version") == one.requests.count("/v1/models") == 1
+    found = values(running)
+    assert found["up", "a"] == 1
+    assert found["upstream_errors_total", "a", "unauthorized"] == 1
+
+
 def test_a_server_of_something_else_is_none(stand_in: StandIn, start_vllm: Start) -> None:
     found = values(start_vllm({"other": stand_in(b"# nothing\nup 1\n").address}))
     assert of(found, "other") == {

@@ -30,6 +30,7 @@ _MOST_MODELS = 200
 _MOST_OF_A_NAME = 50
 _LABELS = (names.MODEL, *(label for source in names.SOURCES for label in source.labels))
 _LONGEST_TEXT = 256
+_REFUSALS = frozenset({401, 403, 404, 405})
 _NO_WAY = frozenset({Reason.DNS, Reason.REFUSED, Reason.CONNECTION, Reason.TLS, Reason.TIMEOUT})
 
 
@@ -142,7 +143,8 @@ class Asker:
     def learn(self, server: Server, known: Known, replies: Replies) -> None:
         """Let `known` take version and models if they were asked for.
 
-        What it knew before serves until they are told anew.
+        What it knew before serves until they are told anew. A server that has no such answer, or
+        wants another key, is not asked again before its time either.
         """
         learnt = [
             self._take(server, known, path, replies[path])
@@ -162,7 +164,7 @@ class Asker:
                 known.models = _models(reply)
         except UpstreamError as error:
             self._complaints.failed(server.name, error, path)
-            return False
+            return error.status in _REFUSALS
         self._complaints.recovered(server.name, path)
         return True
 
