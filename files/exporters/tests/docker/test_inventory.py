@@ -242,6 +242,42 @@ def test_one_container_that_the_engine_cannot_tell_about_costs_itself_only(
     assert len(logged) == 2
 
 
+def test_one_container_that_the_engine_holds_locked_costs_nobody_else(
+    engine: DockerStandIn, known: Inventory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It hangs in a start, say; the engine then answers no inspection of it."""
+    monkeypatch.setattr(inventory, "_SHARED_SECONDS", 0.0)
+    engine.add(TWO, "two")
+    engine.add(THREE, "three")
+    path = f"/containers/{TWO}/json"
+    assert names(known) == ["one", "three", "two"]
+    engine.instead[path] = lambda _: engine.over.wait() and None
+    with structlog.testing.capture_logs() as logged:
+        assert names(known, 1.0) == names(known, 1.0) == ["one", "three", "two"]
+        assert [one["container_id"] for one in logged] == [TWO]
+    monkeypatch.setattr(inventory, "_INSPECT_PATIENCE_SECONDS", 0.1)
+    with watching(known) as failures:
+        settled(engine, known)
+        engine.emit(event(TWO, "two", "kill"), event(THREE, "three", "die"))
+        wait_for(lambda: ("three", "die") in known.events())
+        assert names(known) == ["one", "three", "two"]
+        assert failures == []
+    newcomer = Inventory(DockerApi(engine.address))
+    assert names(newcomer, 1.0) == ["one", "three"]
+
+
+def test_an_engine_that_tells_of_no_container_in_time_is_not_believed(
+    engine: DockerStandIn, known: Inventory
+) -> None:
+    for digit in "456789":
+        engine.add(digit * 64, digit)
+        engine.instead[f"/containers/{digit * 64}/json"] = lambda _: engine.over.wait() and None
+    begun = time.monotonic()
+    with pytest.raises(SourceError, match="no complete answer in time"):
+        names(known, 1.0)
+    assert time.monotonic() - begun < 2
+
+
 @pytest.mark.parametrize(
     "answer",
     [

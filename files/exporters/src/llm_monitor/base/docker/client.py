@@ -57,8 +57,9 @@ class DockerApi:
             SourceMissingError: When there is nothing at `path` (404), such as a container that has
                 been removed.
             RefusedError: When the answer is an error.
-            SourceError: When the engine can't be reached, or no whole JSON value of at most 8 MiB
-                has come by `deadline`.
+            TooLateError: When no whole answer has come by `deadline`.
+            SourceError: When the engine can't be reached, or its answer is no JSON value of at most
+                8 MiB.
         """
         return ask(self.address, path, deadline)
 
@@ -91,7 +92,7 @@ def ask(
     """Return the JSON at `path` of `address`, which need not be an engine.
 
     Raises:
-        SourceMissingError, RefusedError, SourceError: As `DockerApi.get` does.
+        SourceMissingError, RefusedError, TooLateError, SourceError: As `DockerApi.get` does.
     """
     with Answering(address), Exchange(address, path, deadline, headers) as exchange:
         _check(exchange, address, path)

@@ -14,12 +14,15 @@ from llm_monitor.base.collection.collector import Deadline
 from llm_monitor.base.docker.client import DockerApi, RefusedError
 from llm_monitor.base.docker.containers import Container, parse
 from llm_monitor.base.docker.stream import Stream
+from llm_monitor.base.docker.transport import TooLateError
 from llm_monitor.base.errors import SourceError, SourceMissingError
 from llm_monitor.base.files import printable
 
 _REFRESH_SECONDS = 60.0
 _REFRESH_PATIENCE_SECONDS = 30.0
 _INSPECT_PATIENCE_SECONDS = 5.0
+# The engine locks a container while it starts it: one that hangs must leave the others their time.
+_INSPECT_SHARE = 4
 # How soon the end of the process or the next refresh is noticed.
 _TICK_SECONDS = 0.5
 # What was asked for by one collector serves the others of the same scrape.
@@ -149,31 +152,50 @@ class Inventory:
         except (TypeError, KeyError) as error:
             message = f"{self._api.address}: the list of containers is none: {error!r}"
             raise SourceError(message) from error
-        found = ((one, self._inspect(one, deadline)) for one in ids)
-        return {one: container for one, container in found if container is not None}
+        self._odd.intersection_update(ids)
+        patience = min(_INSPECT_PATIENCE_SECONDS, deadline.remaining() / _INSPECT_SHARE)
+        found = {}
+        for one in ids:
+            soon = Deadline.after(patience)
+            container = self._inspect(one, Deadline(min(soon.at, deadline.at)))
+            if not deadline.remaining():
+                message = f"{self._api.address}: no complete answer in time"
+                raise SourceError(message)
+            if container is not None:
+                found[one] = container
+        return found
 
     def _inspect(self, identifier: str, deadline: Deadline) -> Container | None:
-        """Return a container, None when it is gone or the engine can't tell about it."""
+        """Return a container, None when it is gone or the engine can't tell about it.
+
+        One about which it does not answer by `deadline` is given as it was last known.
+        """
+        path = f"/containers/{quote(identifier, safe='')}/json"
         try:
-            inspected = self._api.get(f"/containers/{quote(identifier, safe='')}/json", deadline)
+            inspected = self._api.get(path, deadline)
         except SourceMissingError:
             return None
+        except TooLateError as error:
+            self._complain(identifier, error)
+            return self._known.get(identifier) or self._asked.get(identifier)
         except RefusedError as error:
             if error.status != HTTPStatus.INTERNAL_SERVER_ERROR:
                 raise
             self._complain(identifier, error)
             return None
         try:
-            return parse(inspected)
+            container = parse(inspected)
         except SourceError as error:
             self._complain(identifier, error)
             return None
+        self._odd.discard(identifier)
+        return container
 
     def _complain(self, identifier: str, error: SourceError) -> None:
-        """Log once that a container is left out."""
+        """Log once, until it goes well again, that the engine can't tell about a container."""
         if identifier not in self._odd:
             self._odd.add(identifier)
-            _log.warning("a container is left out", container_id=identifier, error=str(error))
+            _log.warning("no news of a container", container_id=identifier, error=str(error))
 
     def _count(self, event: Event) -> None:
         self._since = event.moment or self._since

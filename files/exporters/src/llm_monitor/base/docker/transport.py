@@ -16,6 +16,10 @@ from llm_monitor.base.errors import SourceError
 _HTTP_PORT = 80
 
 
+class TooLateError(SourceError):
+    """No whole answer has come by the deadline."""
+
+
 class DeadlineSocket(socket.socket):
     """A socket on which no call lasts beyond a deadline that all of them share.
 
@@ -64,7 +68,8 @@ class Answering:
         """Raise SourceError for errors of the operating system, of HTTP and of JSON."""
         if isinstance(error, TimeoutError):
             message = f"{self._address}: no complete answer in time"
-        elif isinstance(error, OSError):
+            raise TooLateError(message) from error
+        if isinstance(error, OSError):
             message = f"{self._address}: {error.strerror or error}"
         elif isinstance(error, http.client.HTTPException | ValueError | TypeError | RecursionError):
             message = f"{self._address}: not as expected: {type(error).__name__}: {error!s:.200}"
