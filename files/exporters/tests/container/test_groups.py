@@ -1,10 +1,13 @@
 """What the kernel tells of containers, whatever the layout of its control groups."""
 
+from pathlib import Path
+
 import pytest
 
 from container.conftest import MakeHost
 from exporter_testing.cgroups import GIB
 from exporter_testing.containers import Host, number
+from llm_monitor.container.cgroup.hierarchy import Hierarchy
 
 PLACES = (
     "/docker/{}",
@@ -70,6 +73,18 @@ def test_every_layout_and_driver_tells_the_same(
     assert series.one("last_seen", **labels) is not None
     assert series.one("readable", container="one") == 1
     assert series.failing() == set()
+
+
+def test_podmans_monitor_of_a_container_is_not_taken_for_it(tmp_path: Path) -> None:
+    one = "1a" * 32
+    slice_ = "/user.slice/user-1000.slice/user@1000.service/user.slice"
+    (tmp_path / f"{slice_[1:]}/libpod-conmon-{one}.scope").mkdir(parents=True)
+    tree = Hierarchy(str(tmp_path), unified=True)
+    tree.locate({one}, {one: 1})
+    assert tree.paths == {}
+    (tmp_path / f"{slice_[1:]}/libpod-{one}.scope").mkdir()
+    tree.locate({one}, {one: 2})
+    assert tree.paths == {one: f"{slice_}/libpod-{one}.scope"}
 
 
 def test_interfaces_that_every_network_namespace_has_are_left_out(host: Host) -> None:

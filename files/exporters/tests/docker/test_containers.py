@@ -132,6 +132,11 @@ def test_text_can_be_encoded_and_the_environment_is_not_kept() -> None:
     assert "secret" not in repr(asdict(told))
 
 
+def test_a_range_of_exposed_ports_costs_nothing_but_itself() -> None:
+    ports = {"8000-8010/tcp": {}, "9000/tcp": {}}
+    assert parse({**DOCKER_20_10, "Config": {"ExposedPorts": ports}}).exposed == (9000,)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

@@ -19,7 +19,7 @@ V2 = {
     "memory.stat": "anon 500000\nfile 450000\nkernel 50000\ninactive_file 300000\nactive_file 1\n",
     "memory.events": "low 0\nhigh 0\nmax 7\noom 2\noom_kill 2\noom_group_kill 0\n",
     "io.stat": "8:0 rbytes=4096 wbytes=8192 rios=1 wios=2 dbytes=0 dios=0\n259:0 \n"
-    "259:7 rbytes=1 wbytes=0 rios=1 wios=0 dbytes=0 dios=0\n",
+    "7:0 7:1 259:7 rbytes=1 wbytes=0 rios=1 wios=0 dbytes=0 dios=0\n",
     "cgroup.procs": "4242\n4243\n4250\n",
 }
 V1 = {

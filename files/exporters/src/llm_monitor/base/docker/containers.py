@@ -227,7 +227,12 @@ def _networks(network: Inspected, mode: str) -> dict[str, str]:
 def _tcp(ports: Iterable[str]) -> dict[str, int]:
     """Return the numbers of those ports that are TCP's, such as 8000 for `8000/tcp`."""
     split = {port: str(port).partition("/") for port in ports}
-    return {port: int(number) for port, (number, _, kind) in split.items() if kind in ("tcp", "")}
+    # Some builders leave ranges such as 8000-8010/tcp in an image.
+    return {
+        port: int(number)
+        for port, (number, _, kind) in split.items()
+        if kind in ("tcp", "") and "-" not in number
+    }
 
 
 def _published(ports: Inspected) -> dict[int, tuple[tuple[str, int], ...]]:

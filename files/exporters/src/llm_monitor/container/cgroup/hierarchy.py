@@ -19,6 +19,8 @@ _USUAL = (
     "/machine.slice/libpod-{}.scope",
     "/libpod_parent/libpod-{}",
 )
+# Podman's own process beside each container, in a group of its own.
+_MONITOR = "libpod-conmon-"
 _DEEPEST = 12
 _SHARED = ("cpu", "memory", "io")
 
@@ -88,7 +90,8 @@ class Hierarchy:
         for _ in range(_DEEPEST):
             level = [f"{path}/{name}" for path in level for name in folders(self.root + path)]
             for path in level:
-                for one in container_ids(path.rpartition("/")[2]):
+                name = path.rpartition("/")[2]
+                for one in () if _MONITOR in name else container_ids(name):
                     if one in wanted:
                         found.setdefault(one, path)
             inside = set(found.values())

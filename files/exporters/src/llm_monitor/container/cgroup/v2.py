@@ -63,11 +63,15 @@ def transfers(folder: str) -> dict[str, tuple[int, int]]:
     found = {}
     with Garbled(path):
         for line in text.splitlines():
-            device, *fields = line.split()
-            # Some kernels name devices that have never been used, without any number.
-            if fields:
-                values = dict(field.split("=") for field in fields)
-                found[device] = number(values["rbytes"]), number(values["wbytes"])
+            # Some kernels name devices that have never been used, without any number and even
+            # without an end of the line: 7:0 7:1 8:0 rbytes=…
+            words = line.split()
+            devices = [word for word in words if "=" not in word]
+            if values := dict(word.split("=") for word in words if "=" in word):
+                found[devices[-1]] = number(values["rbytes"]), number(values["wbytes"])
+            elif not all(":" in word for word in devices):
+                message = "no devices"
+                raise ValueError(message)
     return found
 
 
