@@ -158,6 +158,18 @@ def test_a_gpu_exporter_that_fails_is_logged_once_and_costs_its_own_answer_only(
     assert "a token" not in json.dumps(logged)
 
 
+def test_one_answer_that_fails_is_logged_once_however_often_the_other_is_well(
+    exporter: GpuExporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gpus, "_REMEMBERED_SECONDS", 0.0)
+    exporter.instead[PROCESSES] = lambda connection: connection.sendall(b"HTTP/1.1 503 X\r\n\r\n")
+    use = GpuUse(exporter.address, "")
+    with structlog.testing.capture_logs() as logged:
+        for _ in range(3):
+            assert assigned(use, container("0")).method == "device_requests"
+    assert len(logged) == 1
+
+
 def test_a_gpu_exporter_that_hangs_leaves_time_to_the_rest(
     exporter: GpuExporter, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -65,7 +65,7 @@ class GpuUse:
         self._indexes: dict[str, int] = {}
         self._parents: dict[str, str] = {}
         self._mapped_until = float("-inf")
-        self._failing = False
+        self._failing: set[str] = set()
 
     def of(self, containers: Iterable[Container], deadline: Deadline) -> dict[str, Assignment]:
         """Return by container's id which GPUs each uses; who asked for none in particular has none.
@@ -138,9 +138,9 @@ class GpuUse:
         except SourceError as error:
             if not self._failing:
                 _log.warning("the GPU exporter does not tell who uses GPUs", error=str(error))
-            self._failing = True
+            self._failing.add(path)
             return nothing
-        self._failing = False
+        self._failing.discard(path)
         return learnt
 
 
