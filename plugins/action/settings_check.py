@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import fnmatch
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from ansible_collections.llmops.monitoring.plugins.plugin_utils._origin import o
 COLLECTION = Path(__file__).resolve().parents[2]
 ROLES = COLLECTION / "roles"
 RULES = COLLECTION / "templates/prometheus/rules"
+_USERINFO = re.compile(r"//.*@")
 _IGNORED = "llm_monitor_ignored_variables"
 # What becomes part of a service's configuration as it is, but for the secrets, which go to files.
 _PASSED_ON = (
@@ -122,7 +124,7 @@ class _Check:
             return
         complaint = self._complaint(name, value, spec)
         if complaint:
-            shown = "has a value that is not shown here" if spec.get("no_log") else f"is {_plain(value)!r}"
+            shown = "has a value that is not shown here" if spec.get("no_log") else f"is {_shown(value)}"
             yield f"{name} {shown}{self._origin(name)}: {complaint}"
         self.settings[name] = value
 
@@ -171,6 +173,9 @@ class _Check:
             ),
             *_exporter_rules.secret_problems(self.settings.get("exporters_settings")),
             *_exporter_rules.reach_problems(self.settings),
+            *_exporter_rules.network_problems(self.settings.get("exporters_networks")),
+            *_exporter_rules.endpoint_problems(self.settings.get("exporters_vllm_endpoints")),
+            *_exporter_rules.source_problems(self.settings, services),
             *self._of_secrets(),
             *_exporter_rules.exposure_problems(self.settings, services),
             *rules.alert_problems(self.settings.get("prometheus_alerts"), catalogue),
@@ -223,6 +228,11 @@ class _Check:
 def _plain(value: Any) -> Any:
     """Return a value without the tags of ansible-core, whose class names would be shown otherwise."""
     return str(value) if isinstance(value, str) else value
+
+
+def _shown(value: Any) -> str:
+    """Return a value for a message, without the user and password of a URL."""
+    return _USERINFO.sub("//***@", repr(_plain(value)))
 
 
 def _allowed(name: str, spec: Mapping[str, Any]) -> str:

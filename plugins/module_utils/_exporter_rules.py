@@ -10,19 +10,31 @@ Note that this is a private module utility: it may change in any release of the 
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from ansible_collections.llmops.monitoring.plugins.module_utils._settings_rules import is_ip_address, is_url
-
-# What has a variable of its own: the exporter, and its setting.
-_EXPORTERS_SECRETS = (
-    ("vllm", "api_key"),
-    ("litellm", "api_key"),
-    ("langfuse", "secret_key"),
-    ("langfuse", "database"),
+from ansible_collections.llmops.monitoring.plugins.module_utils._settings_rules import (
+    is_ip_address,
+    is_service_url,
 )
+
+# What has a variable of its own: the exporter, its setting, and the variable.
+_EXPORTERS_SECRETS = (
+    ("container", "gpu_exporter_token", "exporters_bearer_token"),
+    ("vllm", "gpu_exporter_token", "exporters_bearer_token"),
+    ("vllm", "api_key", "exporters_vllm_api_key"),
+    ("litellm", "api_key", "exporters_litellm_api_key"),
+    ("langfuse", "secret_key", "exporters_langfuse_secret_key"),
+    ("langfuse", "database", "exporters_langfuse_database"),
+)
+
+_NETWORK = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+# The engine has these itself, and lets no container of Compose join them beside others.
+_BUILT_IN_NETWORKS = ("bridge", "host", "none")
+# As the vLLM exporter takes them.
+_ENDPOINT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 
 
 def secret_problems(settings: Any) -> list[str]:
@@ -31,10 +43,10 @@ def secret_problems(settings: Any) -> list[str]:
         return []
     lowered = {str(name).lower(): value for name, value in settings.items()}
     held = [("auth", "exporters_bearer_token")] if "auth" in lowered else []
-    for exporter, setting in _EXPORTERS_SECRETS:
+    for exporter, setting, variable in _EXPORTERS_SECRETS:
         section = lowered.get(exporter)
         if isinstance(section, Mapping) and setting in (str(name).lower() for name in section):
-            held.append((f"{exporter}.{setting}", f"exporters_{exporter}_{setting}"))
+            held.append((f"{exporter}.{setting}", variable))
     return [
         f"exporters_settings has {name!r}: its file can be read by anyone on the host; set {variable}, "
         "which is kept in a file of its own"
@@ -52,8 +64,74 @@ def reach_problems(settings: Mapping[str, Any]) -> list[str]:
         f"{name} is {str(url)!r}: in its container the exporter would look for it at itself; use host.docker.internal "
         "for what listens on all addresses of the host, or the container's name with its network in exporters_networks"
         for name, url in named.items()
-        if url and is_url(url) and _is_loopback(urlsplit(str(url)).hostname or "")
+        if url and is_service_url(url) and _is_loopback(urlsplit(str(url)).hostname or "")
     ]
+
+
+def network_problems(names: Any) -> list[str]:
+    """Return a complaint for each name in exporters_networks that containers can't join a network by."""
+    listed = [str(name) for name in names] if isinstance(names, list) else []
+    problems = [
+        f"exporters_networks has {name!r}: must be the name of a network that `docker network ls` shows, but none of "
+        f"the engine's own: {', '.join(_BUILT_IN_NETWORKS)}"
+        for name in listed
+        if name in _BUILT_IN_NETWORKS or not _NETWORK.fullmatch(name)
+    ]
+    twice = sorted({name for name in listed if listed.count(name) > 1})
+    return problems + [f"exporters_networks has {name!r} twice" for name in twice]
+
+
+def endpoint_problems(endpoints: Any) -> list[str]:
+    """Return a complaint for each of exporters_vllm_endpoints that the exporter would refuse; a URL is never told."""
+    listed = [one for one in endpoints if isinstance(one, Mapping)] if isinstance(endpoints, list) else []
+    problems = []
+    for index, endpoint in enumerate(listed):
+        if "name" in endpoint and not _ENDPOINT.fullmatch(str(endpoint["name"])):
+            problems.append(
+                f"exporters_vllm_endpoints[{index}].name is {str(endpoint['name'])!r}: must be letters, digits, dots, "
+                "dashes and underscores, at most 128, and begin with a letter or digit"
+            )
+        if "url" in endpoint and not is_service_url(endpoint["url"]):
+            problems.append(
+                f"exporters_vllm_endpoints[{index}].url must be a URL with http:// or https:// and a host, without "
+                "user, password, query or fragment; a key goes into exporters_vllm_api_key"
+            )
+    names = [str(one.get("name")) for one in listed]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    return problems + [f"exporters_vllm_endpoints has the name {name!r} twice" for name in twice]
+
+
+def source_problems(settings: Mapping[str, Any], services: Sequence[str] | None) -> list[str]:
+    """Return a complaint for each exporter that has nothing to ask, or two ways to ask one thing."""
+    if services is not None and "exporters" not in services:
+        return []
+    enabled = settings.get("exporters_enabled")
+    own = settings.get("exporters_settings")
+    sections = own if isinstance(own, Mapping) else {}
+    asked = [name for name in enabled or () if name not in sections]
+    if "litellm" in asked and not settings.get("exporters_litellm_url"):
+        return ["exporters_enabled has 'litellm': set exporters_litellm_url, or take it off the list"]
+    return _langfuse_problems(settings) if "langfuse" in asked else []
+
+
+def _langfuse_problems(settings: Mapping[str, Any]) -> list[str]:
+    url, database = settings.get("exporters_langfuse_url"), settings.get("exporters_langfuse_database")
+    keys = [settings.get(f"exporters_langfuse_{key}_key") for key in ("public", "secret")]
+    if url and database:
+        return ["exporters_langfuse_url and exporters_langfuse_database are both set: one of them is asked"]
+    if database and any(keys):
+        return ["exporters_langfuse_database is set: a database takes no public and secret key of Langfuse's API"]
+    if not url and not database:
+        return [
+            "exporters_enabled has 'langfuse': set exporters_langfuse_url or exporters_langfuse_database, or take it "
+            "off the list"
+        ]
+    if url and is_service_url(url) and not all(keys):
+        return [
+            "exporters_langfuse_url is set: Langfuse tells nothing without exporters_langfuse_public_key and "
+            "exporters_langfuse_secret_key"
+        ]
+    return []
 
 
 def exposure_problems(settings: Mapping[str, Any], services: Sequence[str] | None) -> list[str]:

@@ -112,7 +112,7 @@ def is_url(value: Any) -> bool:
         return False
 
 
-def _is_service_url(value: Any) -> bool:
+def is_service_url(value: Any) -> bool:
     if not is_url(value):
         return False
     parts = urlsplit(str(value))
@@ -136,7 +136,7 @@ _NUMBER = Rule("a whole number of 1 or more", _within(1, 2**31 - 1))
 _URL = Rule("a URL with http:// or https:// and a host, such as https://prometheus.example.com/", is_url)
 _SERVICE_URL = Rule(
     "a URL with http:// or https:// and a host, without user, password, query or fragment, such as http://litellm:4000",
-    _is_service_url,
+    is_service_url,
 )
 _PATH = Rule("an absolute path", lambda value: str(value).startswith("/"))
 _FOLDER = Rule(

@@ -151,6 +151,49 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"exporters_vllm_endpoints": [{"name": "a", "url": "http://localhost:8000"}]},
         ["exporters_vllm_endpoints[0].url is 'http://localhost:8000'", "exporters_networks"],
     ),
+    "langfuse-with-long-password": (
+        {"exporters_langfuse_url": f"https://me:{SECRET}/x@langfuse.example.com"},
+        ["exporters_langfuse_url is 'https://***@langfuse.example.com'"],
+    ),
+    "langfuse-without-keys": (
+        {"exporters_langfuse_url": "https://langfuse.example.com", "exporters_langfuse_public_key": "pk-lf-1"},
+        ["without exporters_langfuse_public_key and exporters_langfuse_secret_key"],
+    ),
+    "langfuse-two-ways": (
+        {
+            "exporters_langfuse_url": "https://l.example.com",
+            "exporters_langfuse_database": f"postgresql://{SECRET}@d/l",
+        },
+        ["exporters_langfuse_url and exporters_langfuse_database are both set"],
+    ),
+    "langfuse-keys-for-a-database": (
+        {"exporters_langfuse_database": "postgresql://r@d/l", "exporters_langfuse_secret_key": SECRET},
+        ["exporters_langfuse_database is set: a database takes no"],
+    ),
+    "litellm-nowhere": ({"exporters_enabled": ["litellm"]}, ["has 'litellm': set exporters_litellm_url"]),
+    "langfuse-nowhere": ({"exporters_enabled": ["langfuse"]}, ["has 'langfuse': set exporters_langfuse_url"]),
+    "exporters-token": (
+        {"exporters_settings": {"vllm": {"gpu_exporter_token": SECRET}}},
+        ["exporters_settings has 'vllm.gpu_exporter_token'", "set exporters_bearer_token"],
+    ),
+    "engines-own-network": (
+        {"exporters_networks": ["llm", "host"]},
+        ["exporters_networks has 'host'", "none of the engine's own"],
+    ),
+    "no-network": ({"exporters_networks": ["a b"]}, ["exporters_networks has 'a b'"]),
+    "network-twice": ({"exporters_networks": ["llm", "llm"]}, ["exporters_networks has 'llm' twice"]),
+    "endpoint-with-password": (
+        {"exporters_vllm_endpoints": [{"name": "a", "url": f"http://me:{SECRET}@localhost:8000"}]},
+        ["exporters_vllm_endpoints[0].url must be", "exporters_vllm_api_key"],
+    ),
+    "endpoint-with-odd-name": (
+        {"exporters_vllm_endpoints": [{"name": "a b", "url": "http://b:8000"}]},
+        ["exporters_vllm_endpoints[0].name is 'a b'"],
+    ),
+    "endpoint-twice": (
+        {"exporters_vllm_endpoints": [{"name": "a", "url": "http://b:8000"}, {"name": "a", "url": "http://c:8000"}]},
+        ["exporters_vllm_endpoints has the name 'a' twice"],
+    ),
     "endpoint-without-url": (
         {"exporters_vllm_endpoints": [{"name": "a"}]},
         ["exporters_vllm_endpoints", "url"],

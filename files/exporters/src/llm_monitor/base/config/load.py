@@ -18,7 +18,8 @@ S = TypeVar("S", bound=Section)
 
 _SECRET_WORDS = ("token", "password", "secret", "key")
 _FILE_SUFFIX = "_file"
-_USERINFO = re.compile(r"//[^/?#]*@")
+# A password may hold what would end a host, if it was not written as a URL asks for.
+_USERINFO = re.compile(r"//.*@")
 _QUERY = re.compile(r"(//[^?]*\?)[^#]+(?=['\"#])")
 
 
