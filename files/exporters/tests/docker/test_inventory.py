@@ -42,9 +42,11 @@ def watching(known: Inventory) -> Iterator[list[SourceError]]:
 
     thread = threading.Thread(target=watch)
     thread.start()
-    yield failures
-    stop.set()
-    thread.join()
+    try:
+        yield failures
+    finally:
+        stop.set()
+        thread.join()
 
 
 @pytest.fixture
