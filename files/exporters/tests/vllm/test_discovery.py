@@ -128,13 +128,16 @@ def test_in_a_container_the_host_is_reached_by_its_name() -> None:
     me = container("me", ME, NetworkSettings=networks(b="10.1.0.9"))
     open_port = {**networks(a="10.0.0.2"), "Ports": published((ANY, "18000"))}
     closed = {**networks(a="10.0.0.2"), "Ports": published(("127.0.0.1", "18000"))}
+    single = {**networks(a="10.0.0.2"), "Ports": published(("10.9.0.1", "18000"))}
     servers = found(
         me,
         container("open", "2f" * 32, NetworkSettings=open_port),
+        container("single", "5f" * 32, NetworkSettings=single),
         container("closed", "3f" * 32, NetworkSettings=closed),
         container("host", "4f" * 32, HostConfig=HOST_NETWORK, NetworkSettings=networks()),
     )
     assert servers["open"].addresses == ("http://gateway:18000",)
+    assert servers["single"].addresses == ("http://10.9.0.1:18000",)
     assert servers["closed"].addresses == ()
     assert servers["host"].addresses == ("http://gateway:8000",)
 

@@ -129,10 +129,11 @@ class Discovery:
             if here is None or network in here.networks:
                 yield _url(address, number)
         for address, published in where.ports.get(number, ()):
-            if here is None:
-                yield _url("127.0.0.1" if address in _ANY else address, published)
-            elif not address.startswith(_LOOPBACK):
-                yield _url(self._gateway, published)
+            if address in _ANY:
+                yield _url("127.0.0.1" if here is None else self._gateway, published)
+            elif here is None or not address.startswith(_LOOPBACK):
+                # The gateway's address is not the one that it is published on.
+                yield _url(address, published)
         if where.host_network:
             yield _url("127.0.0.1" if here is None else self._gateway, number)
 
