@@ -29,6 +29,7 @@ class VllmStandIn:
         key: The API key that it wants, if any.
         requests: Paths that were asked for.
         headers: Headers of the last request.
+        shown: Paths with which a key was shown.
         address: Where it answers.
     """
 
@@ -40,6 +41,7 @@ class VllmStandIn:
     key: str = ""
     requests: list[str] = field(default_factory=list)
     headers: dict[str, str] = field(default_factory=dict)
+    shown: set[str] = field(default_factory=set)
     address: str = ""
     over: threading.Event = field(default_factory=threading.Event)
 
@@ -81,6 +83,8 @@ class _Handler(BaseHTTPRequestHandler):
         one = self.stand_in
         one.requests.append(self.path)
         one.headers = {name.lower(): value for name, value in self.headers.items()}
+        if "authorization" in one.headers:
+            one.shown.add(self.path)
         if one.seconds:
             one.over.wait(one.seconds)
         status, kind, body = one.answer(self.path, self.headers.get("Authorization", ""))

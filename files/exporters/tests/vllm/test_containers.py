@@ -87,6 +87,18 @@ def test_servers_are_found_and_told_apart(
     assert running.terminate() < 5
 
 
+def test_a_container_is_shown_the_key_only_where_vllm_wants_it(
+    engine: DockerStandIn, stand_in: StandIn, start_over: Start
+) -> None:
+    one = stand_in(key="planted-key")
+    add(engine, "one", one)
+    running = start_over(api_key="planted-key")
+    assert values(running)["max_model_length_tokens", "one", "tiny"] == 512
+    assert running.get("/api/v1/containers/one/metrics").status_code == 200
+    assert {"/metrics", "/health", "/version"} < set(one.requests)
+    assert one.shown == {"/v1/models"}
+
+
 def test_what_stops_is_down_and_what_is_removed_is_gone(
     engine: DockerStandIn, stand_in: StandIn, start_over: Start
 ) -> None:

@@ -221,6 +221,7 @@ def test_an_api_key_is_shown_and_kept_secret(stand_in: StandIn, start_vllm: Star
     found = values(running)
     assert found["max_model_length_tokens", "a", "tiny"] == 512
     assert one.headers["authorization"] == "Bearer planted-key"
+    assert one.shown == {"/metrics", "/health", "/version", "/v1/models"}
     for path in ("/metrics", "/api/v1/containers", "/api/v1/models", "/api/v1/targets", "/docs"):
         assert "planted" not in running.get(path).text
     one.key = "another"

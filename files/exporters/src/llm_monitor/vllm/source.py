@@ -136,7 +136,7 @@ class HttpSource:
 
         async def ask() -> Answer:
             address = await self._asker.address(server, known, deadline)
-            return await self._asker.metrics(address, accept, deadline)
+            return await self._asker.metrics(server, address, accept, deadline)
 
         return await asyncio.wrap_future(self._fetcher.submit(ask()))
 

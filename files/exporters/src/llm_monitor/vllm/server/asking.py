@@ -69,7 +69,7 @@ class Asker:
         """Show `api_key` unless empty; ask for version and models every `refresh` seconds."""
         self._fetcher = fetcher
         self._complaints = complaints
-        self._auth = api_key or None
+        self._api_key = api_key or None
         self._refresh = refresh
 
     async def ask(self, server: Server, known: Known, deadline: Deadline) -> Replies:
@@ -80,7 +80,9 @@ class Asker:
             return {METRICS: error}
         old = time.monotonic() - known.told_at >= self._refresh
         paths = (METRICS, _HEALTH, *((_VERSION, _MODELS) if old else ()))
-        answers = await asyncio.gather(*(self._get(address, path, deadline) for path in paths))
+        answers = await asyncio.gather(
+            *(self._get(server, address, path, deadline) for path in paths)
+        )
         replies = dict(zip(paths, answers, strict=True))
         metrics = replies[METRICS]
         if isinstance(metrics, Answer):
@@ -102,31 +104,50 @@ class Asker:
         *others, last = server.addresses
         for number, address in enumerate(others):
             share = deadline.remaining() / (len(server.addresses) - number)
-            reply = await self._get(address, _HEALTH, Deadline.after(share))
+            reply = await self._get(server, address, _HEALTH, Deadline.after(share))
             if isinstance(reply, Answer) or reply.reason not in _NO_WAY:
                 return address
         return last
 
-    async def metrics(self, address: str, accept: str, deadline: Deadline) -> Answer:
-        """Return the metrics of the server at `address` in the format that `accept` asks for.
+    async def metrics(
+        self, server: Server, address: str, accept: str, deadline: Deadline
+    ) -> Answer:
+        """Return the metrics of `server` at `address` in the format that `accept` asks for.
 
         Raises:
             UpstreamError: When they can't be had.
         """
         headers = {"accept": accept or TEXT_FORMAT}
         return await self._fetcher.get(
-            f"{address}{METRICS}", deadline=deadline, headers=headers, auth=self._auth
+            f"{address}{METRICS}",
+            deadline=deadline,
+            headers=headers,
+            auth=self._auth(server, METRICS),
         )
 
-    async def _get(self, address: str, path: str, deadline: Deadline) -> Answer | UpstreamError:
+    async def _get(
+        self, server: Server, address: str, path: str, deadline: Deadline
+    ) -> Answer | UpstreamError:
         try:
             if path == METRICS:
-                return await self.metrics(address, "", deadline)
+                return await self.metrics(server, address, "", deadline)
             return await self._fetcher.get(
-                f"{address}{path}", deadline=deadline, auth=self._auth, limit=_LARGEST_TELLING
+                f"{address}{path}",
+                deadline=deadline,
+                auth=self._auth(server, path),
+                limit=_LARGEST_TELLING,
             )
         except UpstreamError as error:
             return error
+
+    def _auth(self, server: Server, path: str) -> str | None:
+        """Return the key where it is wanted.
+
+        vLLM itself wants it below /v1 only. What stands in front of an endpoint that the operator
+        has named may want it everywhere.
+        """
+        wanted = server.container is None or path == _MODELS
+        return self._api_key if wanted else None
 
     def healthy(self, server: Server, replies: Replies) -> bool:
         """Return False when the server says that it is not well.
