@@ -195,7 +195,7 @@ def test_what_comes_while_everything_is_listed_is_not_lost(
     with watching(known):
         assert listing.wait(10)
         wait_for(lambda: ("two", "start") in known.events())
-        assert names(known) == ["one", "two"]
+        wait_for(lambda: names(known) == ["one", "two"])
 
 
 def test_everything_is_listed_again_from_time_to_time(
