@@ -239,7 +239,8 @@ def test_what_befalls_containers_is_told_as_the_engine_tells_it(
         "fine": run("exec sleep 600"),
         "ends": run("exit 3"),
         "crashes": run("exit 7", "--restart", "on-failure:3"),
-        "hungry": run("tail /dev/zero", "--memory", "24m", "--memory-swap", "24m"),
+        # The engine knows of it only if it listens already, and hears of the kill before it hears of the end.
+        "hungry": run("sleep 1; tail /dev/zero; sleep 1; exit 1", "--memory", "24m", "--memory-swap", "24m"),
         "killed": run("exec sleep 600"),
         "paused": run("exec sleep 600"),
         "healthy": run("exec sleep 600", *checked, "true"),
