@@ -46,10 +46,7 @@ test-gpu-wheels: ## Fetch what test-gpu needs on a machine without network, whos
 	@PYTHON='$(PYTHON)' GPU_PYTHON='$(GPU_PYTHON)' GPU_ARCH='$(GPU_ARCH)' tools/test_gpu.sh wheels
 
 bench: .venv/dev .cache/tools compiler engine ## Our exporters beside others, in the same run
-	@python bench/exporters.py
-	@python bench/gpu.py
-	@python bench/container.py
-	@python bench/vllm.py
+	@missed=0; for one in exporters gpu container vllm; do python bench/$$one.py || missed=1; done; exit $$missed
 
 docs: .venv/dev ## Write the generated documents again
 	@tools/docs.sh

@@ -34,8 +34,8 @@ from measuring import (
     Subject,
     free_port,
     install_ours,
+    judge,
     print_table,
-    print_targets,
     running,
 )
 
@@ -139,7 +139,7 @@ def main() -> None:
         print("\nours / docker stats:")
         print(f"  {'time':<38}{ours.p50 / seconds:>7.3f}")
         print(f"  {'CPU, the engine included':<38}{ours.cpu_per_scrape / cpu:>7.3f}")
-        print_targets(targets(ours))
+        judge(targets(ours))
 
 
 if __name__ == "__main__":

@@ -25,8 +25,8 @@ from measuring import (
     Subject,
     free_port,
     install_ours,
+    judge,
     print_table,
-    print_targets,
     running,
 )
 
@@ -83,7 +83,7 @@ def main() -> None:
         print(f"{options.rounds} rounds of {options.scrapes} scrapes; Python {python}, ", end="")
         print(f"{os.cpu_count()} CPUs, load {load:.1f}\n")
         print_table(subjects)
-        print_targets(
+        judge(
             [
                 ("cold p50 / peer's p50", cold.p50 / peer.p50, 1.5),
                 ("warm p50 / peer's p50", warm.p50 / peer.p50, 0.5),

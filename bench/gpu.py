@@ -34,9 +34,9 @@ from measuring import (
     environment,
     free_port,
     install_ours,
+    judge,
     paused,
     print_table,
-    print_targets,
     running,
 )
 
@@ -157,7 +157,7 @@ def main() -> None:
             print(f"{one.name}: {calls[one.name] / one.scrapes:.0f} NVML calls a scrape")
         print(f"{cold.name}: {idle * 100:.3f} % of a core while nobody scrapes")
         print_ratios(cold, warm, peer)
-        print_targets(targets(cold, warm, idle))
+        judge(targets(cold, warm, idle))
 
 
 if __name__ == "__main__":

@@ -205,10 +205,17 @@ def print_table(subjects: Sequence[Subject]) -> None:
         )
 
 
-def print_targets(targets: Sequence[Target]) -> None:
-    """Print what the exporter has to reach, and whether it does: each with its name, the figure and the most."""
+def judge(targets: Sequence[Target]) -> None:
+    """Print what the exporter has to reach, and whether it does: each with its name, the figure and the most.
+
+    Raises:
+        SystemExit: One is missed.
+    """
     print()
     print(f"{'target':<34}{'measured':>10}{'at most':>10}")
     for name, measured, most in targets:
         verdict = "met" if measured <= most else "MISSED"
         print(f"{name:<34}{measured:>10.2f}{most:>10.2f}  {verdict}")
+    missed = [name for name, measured, most in targets if measured > most]
+    if missed:
+        sys.exit(f"\nmissed: {', '.join(missed)}")
