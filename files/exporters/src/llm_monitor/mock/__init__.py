@@ -1,0 +1,1 @@
+"""A whole GPU server that isn't there: the real collectors over simulated sources."""

@@ -1,0 +1,1 @@
+"""Good days and bad ones: what happens to the simulated server, and when."""

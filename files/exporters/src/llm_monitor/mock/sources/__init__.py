@@ -1,0 +1,1 @@
+"""What the real collectors ask, answered by the simulation."""

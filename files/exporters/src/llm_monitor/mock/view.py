@@ -1,0 +1,49 @@
+"""What the simulated sources see: one server of the simulation, at the clock's time."""
+
+import math
+from collections.abc import Callable
+
+from llm_monitor.base.errors import SourceError
+from llm_monitor.mock.world.step import State
+from llm_monitor.mock.world.world import World
+
+
+class View:
+    """One simulated server as it is now.
+
+    Attributes:
+        plan: What it has.
+        server: Its place in the arrays of a state.
+    """
+
+    def __init__(self, world: World, now: Callable[[], float], server: int = 0) -> None:
+        """See a server of `world` at the time that `now` tells, Unix time."""
+        self.plan = world.plan
+        self.server = server
+        self._world = world
+        self._now = now
+        self._kept: tuple[float, State] | None = None
+
+    def time(self) -> float:
+        """Return the simulation's Unix time, in whole seconds."""
+        return math.floor(self._now())
+
+    def state(self) -> State:
+        """Return how everything is; within one second all who ask see the same."""
+        moment = self.time()
+        kept = self._kept
+        if kept is None or kept[0] != moment:
+            kept = self._kept = moment, self._world.at(moment)
+        return kept[1]
+
+    def asked(self, exporter: str) -> State:
+        """Return how everything is, for an exporter's question.
+
+        Raises:
+            SourceError: When the scenario has what that exporter asks not answer.
+        """
+        state = self.state()
+        if any(fault.target in ("", exporter) for fault in state.forces.of("collector_failing")):
+            message = "the scenario lets it not answer"
+            raise SourceError(message)
+        return state

@@ -1,0 +1,1 @@
+"""The simulated server itself: one model of time, load and everything that follows from it."""

@@ -1,0 +1,95 @@
+"""One step of the simulated servers: each part after what the others do to it."""
+
+from dataclasses import dataclass
+
+from llm_monitor.mock.world import containers, engine, gateway, gpus, host, strains
+from llm_monitor.mock.world.chance import Chance
+from llm_monitor.mock.world.containers import Containers
+from llm_monitor.mock.world.demand import Demand
+from llm_monitor.mock.world.forces import Forces
+from llm_monitor.mock.world.gateway import Gateway
+from llm_monitor.mock.world.gpus import Gpus
+from llm_monitor.mock.world.host import Host
+from llm_monitor.mock.world.plan import Plan
+from llm_monitor.mock.world.serving import Serving
+from llm_monitor.mock.world.state import Moment, SmoothNumber
+from llm_monitor.mock.world.traces import Traces
+
+
+@dataclass(slots=True)
+class State:
+    """Everything about the simulated servers at one moment.
+
+    Attributes:
+        time: The moment, Unix time.
+        forces: What the scenario does.
+        demand: How many requests come.
+        serving: What vLLM does.
+        gateway: What LiteLLM does.
+        gpus: What the GPUs do.
+        containers: How the containers are.
+        host: How the machine is.
+        traces: What Langfuse knows.
+    """
+
+    time: SmoothNumber
+    forces: Forces
+    demand: Demand
+    serving: Serving
+    gateway: Gateway
+    gpus: Gpus
+    containers: Containers
+    host: Host
+    traces: Traces
+
+    @classmethod
+    def start(cls, plan: Plan, servers: int, time: float, forces: Forces) -> "State":
+        """Return servers that boot at `time`."""
+        routes = len(plan.routes.names)
+        return cls(
+            time=time,
+            forces=forces,
+            demand=Demand.start(servers, routes),
+            serving=Serving.start(servers, len(plan.traits.names)),
+            gateway=Gateway.start(servers, plan.routes),
+            gpus=Gpus.start(servers, plan.seats),
+            containers=Containers.start(servers, plan.crew, time),
+            host=Host.start(servers, plan.frame),
+            traces=Traces.start(servers, routes, time),
+        )
+
+
+def step(before: State, plan: Plan, forces: Forces, moment: Moment, chance: Chance) -> State:
+    """Return the servers after a step."""
+    servers, routes = before.demand.drift.shape
+    seconds = moment.seconds
+    noise, surges = chance.normal(servers, routes), chance.uniform(servers, 1)
+    demand = before.demand.step(moment, noise, surges, forces.anomalies)
+    befalls = strains.on_containers(servers, plan, forces, moment, chance)
+    crew = containers.live(before.containers, plan.crew, befalls)
+    begun = crew.started != before.containers.started
+    answers = strains.answering(crew, plan, forces, moment.time)
+    asked = chance.poisson(strains.requests(plan, forces, demand, moment) * seconds)
+    ask = strains.on_gateway(plan, forces, asked, answers, chance)
+    flow = gateway.route(plan.routes, ask)
+    pressure = strains.on_serving(before.gpus, plan, forces, flow[0], answers)
+    dither = chance.uniform(6, servers, len(plan.traits.names))
+    serving = engine.step(before.serving, plan.traits, pressure, seconds, dither)
+    done = before.serving, serving
+    through = gateway.step(before.gateway, plan.routes, plan.traits, ask, flow, done)
+    work = strains.on_work(plan, forces, before.gateway, through, seconds)
+    crew = containers.use(crew, plan.crew, work, begun)
+    heat = strains.on_gpus(done, crew, plan, forces, moment, chance)
+    load = strains.on_host(crew, work.tokens, plan, forces, moment, chance)
+    stale = forces.any("langfuse_stale")
+    return State(
+        time=moment.time,
+        forces=forces,
+        demand=demand,
+        serving=serving.restarted(begun[:, : plan.crew.models]),
+        gateway=through,
+        gpus=gpus.step(before.gpus, plan.seats, heat),
+        containers=crew,
+        host=host.step(before.host, plan.frame, load),
+        traces=before.traces.step(moment.time, before.gateway, through, stale=stale),
+    )
