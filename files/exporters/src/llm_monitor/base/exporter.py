@@ -1,6 +1,6 @@
 """An exporter: its collectors, families and JSON routes, put together by its own package."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,8 @@ class Exporter:
         watchers: What waits for events in threads of their own.
         router: The JSON API, if there is one.
         vital: Names of the collectors of which one has to succeed for `up` to be 1; empty: any.
+        parts: Exporters that it consists of besides its own collectors.
+        answers: Whether it answers scrapes now.
 
     Raises:
         DeclarationError: When names or families are declared twice or by nobody.
@@ -37,6 +39,8 @@ class Exporter:
     watchers: Sequence[Watcher] = ()
     router: "APIRouter | None" = None
     vital: frozenset[str] = frozenset()
+    parts: "Sequence[Part]" = ()
+    answers: Callable[[], bool] = lambda: True
 
     def __post_init__(self) -> None:
         """Check that every family belongs to exactly one collector, and every name is used once.
@@ -69,3 +73,16 @@ class Exporter:
     def own_families(self) -> OwnFamilies:
         """Return the families that tell about the exporter itself."""
         return OwnFamilies.of(self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """An exporter that is part of another one.
+
+    Attributes:
+        exporter: The part.
+        port: Where it listens; None when the other one serves it with its own.
+    """
+
+    exporter: Exporter
+    port: int | None

@@ -1,16 +1,18 @@
 """One process with one or several exporters, from settings to the end of the last server."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from pydantic import SecretStr
 
 from llm_monitor.base import logs, registry
 from llm_monitor.base.collection.engine import Engine, Limits
+from llm_monitor.base.collection.together import Together
 from llm_monitor.base.config.load import load
 from llm_monitor.base.config.model import AuthSettings, ExporterSettings, Settings
 from llm_monitor.base.config.names import spoken
 from llm_monitor.base.config.reading import Reading
+from llm_monitor.base.exporter import Exporter
 from llm_monitor.base.memory import keep_one_arena
 from llm_monitor.base.web.auth import Credentials
 from llm_monitor.base.web.server import Service, listen, serve
@@ -26,13 +28,26 @@ def run_exporters(names: Sequence[str], reading: Reading) -> None:
     settings, own = load(names, reading)
     logs.configure(settings.log_level, settings.log_format)
     services = [
-        Service(
-            Engine(registry.load(name).build(own[name]), _limits(settings, own[name])),
-            listen(settings.listen_address, own[name].port, spoken((name, "port"))),
-        )
+        service
         for name in names
+        for service in _services(registry.load(name).build(own[name]), settings, own[name])
     ]
     asyncio.run(serve(services, _credentials(settings.auth)))
+
+
+def _services(exporter: Exporter, settings: Settings, own: ExporterSettings) -> Iterator[Service]:
+    """Give what listens for an exporter and for those of its parts that have ports of their own."""
+    engine = Engine(exporter, _limits(settings, own))
+    joined = [
+        Engine(one.exporter, _limits(settings, own)) for one in exporter.parts if not one.port
+    ]
+    listener = listen(settings.listen_address, own.port, spoken((exporter.name, "port")))
+    yield Service(Together(engine, joined) if joined else engine, listener)
+    for part in exporter.parts:
+        if part.port:
+            where = f"{exporter.name}, for {part.exporter.name}"
+            listener = listen(settings.listen_address, part.port, where)
+            yield Service(Engine(part.exporter, _limits(settings, own)), listener)
 
 
 def _limits(settings: Settings, own: ExporterSettings) -> Limits:

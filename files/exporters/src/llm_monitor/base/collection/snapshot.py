@@ -11,14 +11,15 @@ class Snapshot:
 
     Attributes:
         started: When the collection started, on the clock of `time.monotonic`, in seconds.
+        blocks: Its families in the order in which they are exposed, each with its series.
     """
 
-    __slots__ = ("_blocks", "_bodies", "started")
+    __slots__ = ("_bodies", "blocks", "started")
 
     def __init__(self, started: float, blocks: Sequence[tuple[FamilyGuard, Series]]) -> None:
         """Keep `blocks`, in the order in which they are exposed."""
         self.started = started
-        self._blocks = blocks
+        self.blocks = blocks
         self._bodies: dict[tuple[bool, bool], bytes] = {}
 
     def body(self, openmetrics: bool = False, gzipped: bool = False) -> bytes:
@@ -28,7 +29,7 @@ class Snapshot:
             if gzipped:
                 body = compress(self.body(openmetrics))
             else:
-                blocks = (guard.block(series, openmetrics) for guard, series in self._blocks)
+                blocks = (guard.block(series, openmetrics) for guard, series in self.blocks)
                 body = render(blocks, openmetrics)
             self._bodies[openmetrics, gzipped] = body
         return body

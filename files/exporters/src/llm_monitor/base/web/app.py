@@ -7,6 +7,7 @@ from fastapi.responses import HTMLResponse, PlainTextResponse
 
 from llm_monitor.base.collection.collector import Deadline
 from llm_monitor.base.collection.engine import Engine
+from llm_monitor.base.collection.together import Together
 from llm_monitor.base.metrics.exposition import OPENMETRICS_TYPE, TEXT_TYPE
 from llm_monitor.base.version import VERSION
 from llm_monitor.base.web.auth import App, Credentials, Guarded
@@ -16,7 +17,7 @@ from llm_monitor.base.web.page import render
 _SCRAPE_TIMEOUT = "x-prometheus-scrape-timeout-seconds"
 
 
-def create_app(engine: Engine, credentials: Credentials) -> App:
+def create_app(engine: Engine | Together, credentials: Credentials) -> App:
     """Return the ASGI application that serves what `engine` collects, guarded by `credentials`."""
     exporter = engine.exporter
     app = FastAPI(
@@ -47,6 +48,10 @@ def create_app(engine: Engine, credentials: Credentials) -> App:
         app.add_api_route(path, _page(app), response_class=HTMLResponse, include_in_schema=False)
     if exporter.router is not None:
         app.include_router(exporter.router)
+    for part in exporter.parts:
+        # Several have the same paths, such as /api/v1/models.
+        if not part.port and part.exporter.router is not None:
+            app.include_router(part.exporter.router, prefix=f"/{part.exporter.name}")
     return Guarded(app, credentials) if credentials else app
 
 
@@ -55,9 +60,11 @@ def create_app(engine: Engine, credentials: Credentials) -> App:
 Route = Callable[[Request], Awaitable[Response]]
 
 
-def _metrics(engine: Engine) -> Route:
+def _metrics(engine: Engine | Together) -> Route:
     async def metrics(request: Request) -> Response:
         """Answer with the metrics in Prometheus' text format or in OpenMetrics."""
+        if not engine.exporter.answers():
+            return PlainTextResponse("it does not answer now\n", status_code=503)
         headers = request.headers
         deadline = Deadline.after(patience(headers.get(_SCRAPE_TIMEOUT, "")))
         openmetrics = wants_openmetrics(headers.get("accept", ""))
@@ -83,7 +90,7 @@ def _page(app: FastAPI) -> Route:
     return page
 
 
-def _ready(engine: Engine) -> Route:
+def _ready(engine: Engine | Together) -> Route:
     async def ready(_: Request) -> Response:
         """Say whether a first collection has ended, with whatever success."""
         if engine.ready:

@@ -11,6 +11,7 @@ import uvicorn.server
 from uvicorn.config import Config
 
 from llm_monitor.base.collection.engine import Engine
+from llm_monitor.base.collection.together import Together
 from llm_monitor.base.errors import SettingsError
 from llm_monitor.base.memory import release
 from llm_monitor.base.web.app import create_app
@@ -34,7 +35,7 @@ class Service:
         listener: Its listening socket.
     """
 
-    engine: Engine
+    engine: Engine | Together
     listener: socket.socket
 
     @property

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-Target = Literal["gpu", "model", "container", "mountpoint", "device", "exporter", "none"]
+Target = Literal["gpu", "model", "container", "mountpoint", "exporter", "none"]
 
 
 class Kind(NamedTuple):

@@ -74,3 +74,8 @@ class World:
         moment = Moment(end, STEP_SECONDS)
         self._later = step(self._earlier, self.plan, self.course(end), moment, chance)
         self.book.note(end, self._later.traces)
+
+    def worked_out(self) -> float:
+        """Return up to when everything has been worked out, Unix time."""
+        with self._lock:
+            return self._later.time

@@ -1,0 +1,18 @@
+"""The mock's own metric families; all others are those of the exporters that it plays."""
+
+from llm_monitor.base.metrics.family import GAUGE, Family
+
+SCENARIO_INFO = Family(
+    "llm_monitor_mock_scenario_info",
+    GAUGE,
+    "1, with the scenario that is played: what this instance gives is simulated.",
+    ("scenario",),
+)
+VIRTUAL_TIME = Family(
+    "llm_monitor_mock_virtual_time_seconds",
+    GAUGE,
+    "The simulation's Unix time, which may run ahead of the clock.",
+    unit="seconds",
+)
+
+FAMILIES = (SCENARIO_INFO, VIRTUAL_TIME)
