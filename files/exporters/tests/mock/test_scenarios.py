@@ -90,8 +90,8 @@ def test_what_is_set_counts_instead_of_what_the_scenario_says(tmp_path: Path) ->
         (
             "description: A.\nlaod: 2\n",
             (
-                "mine.yaml:2: laod: there is no such key; expected one of load, error_rate, cpu_load, "
-                "gpu_utilization, anomalies, description, extends, every, events"
+                "mine.yaml:2: laod: there is no such key; expected one of load, error_rate, "
+                "cpu_load, gpu_utilization, anomalies, description, extends, every, events"
             ),
         ),
         ("load: 2\n", "mine.yaml:1: description: it is missing; expected a sentence"),
@@ -106,8 +106,8 @@ def test_what_is_set_counts_instead_of_what_the_scenario_says(tmp_path: Path) ->
         (
             "description: A.\nevents:\n  - at: 5\n    fault: ecc\n",
             (
-                "mine.yaml:3: events[0].at: 5 is not allowed; expected a duration such as 90s, 10m or "
-                "2h"
+                "mine.yaml:3: events[0].at: 5 is not allowed; "
+                "expected a duration such as 90s, 10m or 2h"
             ),
         ),
         (
@@ -133,8 +133,8 @@ def test_what_is_set_counts_instead_of_what_the_scenario_says(tmp_path: Path) ->
         (
             "description: A.\nevents: [{at: 3m}]\n",
             (
-                "mine.yaml:2: events[0]: nothing happens; expected fault, or some of load, error_rate, "
-                "cpu_load, gpu_utilization, anomalies"
+                "mine.yaml:2: events[0]: nothing happens; expected fault, or some of load, "
+                "error_rate, cpu_load, gpu_utilization, anomalies"
             ),
         ),
         (

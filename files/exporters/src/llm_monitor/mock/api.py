@@ -157,17 +157,20 @@ async def _body(request: Request, model: type[B]) -> B:
     async for chunk in request.stream():
         text += chunk
         if len(text) > _LARGEST_BODY:
-            raise _refusal(f"the body has more than {_LARGEST_BODY} bytes", model)
+            problem = f"the body has more than {_LARGEST_BODY} bytes"
+            raise _refusal(problem, model)
     try:
         content = json.loads(text)
     except (ValueError, RecursionError):
-        raise _refusal("the body is no JSON", model) from None
+        problem = "the body is no JSON"
+        raise _refusal(problem, model) from None
     try:
         return model.model_validate(content)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or "the body"
-        raise _refusal(f"{place}: {first['msg']}", model) from None
+        problem = f"{place}: {first['msg']}"
+        raise _refusal(problem, model) from None
 
 
 def _refusal(problem: str, model: type[BaseModel]) -> BadRequestError:

@@ -25,15 +25,21 @@ class Stage:
     """
 
     def __init__(
-        self, fleet: Fleet, library: Library, scenario: str, clock: VirtualClock, seed: int = 1
+        self,
+        fleet: Fleet,
+        library: Library,
+        scenario: str,
+        clock: VirtualClock,
+        seed: int = 1,
+        up_before: float = UP_BEFORE,
     ) -> None:
-        """Play `scenario` from the clock's present on, after a usual day."""
+        """Play `scenario` from the clock's present on, after `up_before` usual seconds."""
         self.library = library
         self._clock = clock
         self._lock = threading.Lock()
         start = clock.now()
         self._programme = Programme(start, library.course(scenario))
-        self._world = World(fleet, self._programme, start - UP_BEFORE, seed)
+        self._world = World(fleet, self._programme, start - up_before, seed)
 
     @property
     def scenario(self) -> str:

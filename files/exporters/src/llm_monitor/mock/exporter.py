@@ -1,0 +1,76 @@
+"""Puts the mock together: the real exporters over the sources of a simulated server."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field
+
+from llm_monitor.base.config.model import ExporterSettings
+from llm_monitor.base.exporter import Exporter, Part
+from llm_monitor.mock.api import create_router
+from llm_monitor.mock.clock import VirtualClock
+from llm_monitor.mock.collectors import StageCollector
+from llm_monitor.mock.fleet.reading import read_fleet, usual_fleet
+from llm_monitor.mock.metrics import FAMILIES
+from llm_monitor.mock.parts import PLAYED, play
+from llm_monitor.mock.scenario.library import Library
+from llm_monitor.mock.stage import Stage
+
+
+def played(value: object) -> dict[str, int | None]:
+    """Return the exporters in `value`, each with its port if it has one of its own.
+
+    Args:
+        value: A mapping, or text such as `gpu=9445,vllm`.
+
+    Raises:
+        ValueError: When it is neither, or names an exporter or a port that can't be.
+    """
+    if isinstance(value, str):
+        pairs = [one.strip().partition("=") for one in value.split(",") if one.strip()]
+        value = {name.strip(): port.strip() or None for name, _, port in pairs}
+    if not isinstance(value, Mapping):
+        message = "not a list of exporters"
+        raise ValueError(message)  # noqa: TRY004 - pydantic takes no TypeError
+    found = {str(name): None if port is None else int(port) for name, port in value.items()}
+    if not found.keys() <= set(PLAYED) or not all(
+        port is None or 0 < port < 65536 for port in found.values()
+    ):
+        message = "an exporter or a port that can't be"
+        raise ValueError(message)
+    return found
+
+
+class Settings(ExporterSettings):
+    """The mock's own settings; see settings.yaml for what they mean."""
+
+    scenario: str = Field(min_length=1, description="the name of a scenario, such as normal")
+    scenarios: str = Field(description="a folder, or nothing")
+    fleet: str = Field(description="a file, or nothing")
+    seed: int = Field(ge=0, lt=2**63, description="a whole number, not negative")
+    speed: float = Field(gt=0, le=3600, description="a number above 0, 3600 at most")
+    exporters: Annotated[dict[str, int | None], BeforeValidator(played)] = Field(
+        description=f"some of {', '.join(PLAYED)}, each with =PORT if it has a port of its own"
+    )
+
+
+def build(settings: Settings, clock: VirtualClock | None = None) -> Exporter:
+    """Return the mock of a server, whose time `clock` tells; it begins now unless told otherwise.
+
+    Raises:
+        SettingsError: When the scenario is unknown, or a file of the user's is wrong.
+    """
+    fleet = read_fleet(Path(settings.fleet)) if settings.fleet else usual_fleet()
+    library = Library(fleet, Path(settings.scenarios) if settings.scenarios else None)
+    clock = clock or VirtualClock(time.time(), settings.speed)
+    stage = Stage(fleet, library, settings.scenario, clock, settings.seed)
+    parts = play(stage.view(), settings.exporters)
+    return Exporter(
+        name="mock",
+        families=FAMILIES,
+        collectors=[StageCollector(stage)],
+        router=create_router(stage),
+        parts=[Part(part, settings.exporters[part.name]) for part in parts],
+    )
