@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from llm_monitor.base.web.desk import UNAVAILABLE, Desk, Told
-from llm_monitor.gpu.containers import Containers
+from llm_monitor.gpu.containers import Owners
 from llm_monitor.gpu.facts import (
     Activity,
     Gpu,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _TAG = "gpu"
 
 
-def create_router(fleet: Fleet, containers: Containers) -> APIRouter:
+def create_router(fleet: Fleet, containers: Owners) -> APIRouter:
     """Return the routes that tell of `fleet`; each asks at most once in a few seconds."""
     router = APIRouter(prefix="/api/v1", tags=[_TAG])
 
@@ -77,7 +77,7 @@ def _gpus(fleet: Fleet) -> list[dict[str, Any]]:
     return list(told.values())
 
 
-def _processes(fleet: Fleet, containers: Containers) -> list[dict[str, Any]]:
+def _processes(fleet: Fleet, containers: Owners) -> list[dict[str, Any]]:
     answers = fleet.recent("process", fleet.source.processes)
     found = [(gpu, one) for gpu, reading in answers for one in reading.processes or ()]
     owners = containers.of(process.pid for _, process in found)

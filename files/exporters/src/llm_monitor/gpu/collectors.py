@@ -8,7 +8,7 @@ from typing import Any
 from llm_monitor.base.collection.collector import Collector, Deadline
 from llm_monitor.base.metrics.family import Family, Sample
 from llm_monitor.gpu import metrics
-from llm_monitor.gpu.containers import Containers
+from llm_monitor.gpu.containers import Owners
 from llm_monitor.gpu.facts import (
     Activity,
     Gpu,
@@ -214,7 +214,7 @@ def give_activity(labels: Labels, activity: Activity) -> Iterator[Sample]:
     )
 
 
-def give_processes(containers: Containers, labels: Labels, reading: Processes) -> Iterator[Sample]:
+def give_processes(containers: Owners, labels: Labels, reading: Processes) -> Iterator[Sample]:
     """Give how many processes compute on a GPU, and what each container has of it."""
     if reading.processes is None:
         return
@@ -249,7 +249,7 @@ def give_mig(labels: Labels, mig: Mig) -> Iterator[Sample]:
 
 
 def collectors(
-    fleet: Fleet, containers: Containers, xids: Xids, expected: int, serial: bool
+    fleet: Fleet, containers: Owners, xids: Xids, expected: int, serial: bool
 ) -> list[Collector]:
     """Return the collectors of all GPUs, in the order in which they run."""
     source, rising = fleet.source, Rising()

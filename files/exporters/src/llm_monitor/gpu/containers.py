@@ -6,7 +6,7 @@ The id comes from the process' control groups, the name from the Docker API.
 import threading
 import time
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import structlog
 
@@ -36,6 +36,18 @@ class Container(NamedTuple):
 
     name: str
     id: str
+
+
+class Owners(Protocol):
+    """Tells whose a process is; a simulated host answers the same."""
+
+    def of(self, pids: Iterable[int]) -> dict[int, Container]:
+        """Return the container of each process that runs in one."""
+        ...
+
+    def program(self, pid: int) -> str:
+        """Return the name of a process' program, without its arguments; empty when it has ended."""
+        ...
 
 
 class Containers:

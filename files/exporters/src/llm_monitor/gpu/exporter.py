@@ -10,7 +10,7 @@ from llm_monitor.base.docker.client import docker_address
 from llm_monitor.base.exporter import Exporter
 from llm_monitor.gpu.api import create_router
 from llm_monitor.gpu.collectors import collectors
-from llm_monitor.gpu.containers import Containers
+from llm_monitor.gpu.containers import Containers, Owners
 from llm_monitor.gpu.fleet import Fleet
 from llm_monitor.gpu.metrics import FAMILIES
 from llm_monitor.gpu.source import GpuSource, NvmlSource
@@ -32,11 +32,23 @@ class Settings(ExporterSettings):
     )
 
 
-def build(settings: Settings, source: GpuSource | None = None) -> Exporter:
-    """Return the GPU exporter over this host's GPUs, or over `source` in their place."""
+def build(
+    settings: Settings,
+    source: GpuSource | None = None,
+    owners: Owners | None = None,
+    xids: Xids | None = None,
+) -> Exporter:
+    """Return the GPU exporter over this host, or over what stands in for parts of it.
+
+    Args:
+        settings: Its settings.
+        source: The GPUs.
+        owners: What tells whose a process on them is.
+        xids: What counts their errors.
+    """
     fleet = Fleet(source or NvmlSource(settings.per_link), settings.patience)
-    containers = Containers(str(settings.proc), settings.docker)
-    xids = Xids(fleet.source)
+    containers = owners or Containers(str(settings.proc), settings.docker)
+    xids = xids or Xids(fleet.source)
     return Exporter(
         name="gpu",
         families=FAMILIES,

@@ -7,6 +7,8 @@ from llm_monitor.base.errors import SourceError
 from llm_monitor.mock.world.step import State
 from llm_monitor.mock.world.world import World
 
+_UPTIME_SECONDS = 1200.0
+
 
 class View:
     """One simulated server as it is now.
@@ -14,12 +16,14 @@ class View:
     Attributes:
         plan: What it has.
         server: Its place in the arrays of a state.
+        boot: When it booted, Unix time: before its containers were started.
     """
 
     def __init__(self, world: World, now: Callable[[], float], server: int = 0) -> None:
         """See a server of `world` at the time that `now` tells, Unix time."""
         self.plan = world.plan
         self.server = server
+        self.boot = world.start - _UPTIME_SECONDS
         self._world = world
         self._now = now
         self._kept: tuple[float, State] | None = None

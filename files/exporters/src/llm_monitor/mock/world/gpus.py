@@ -1,8 +1,9 @@
 """The GPUs: activity comes from tokens, power from activity, energy from power, heat from both."""
 
 import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -11,13 +12,10 @@ from llm_monitor.mock.world.state import Floats, Grown, Smooth
 
 SLOWDOWN = 87.0
 _DEGREES_A_WATT = 0.058
-_MEMORY_WARMER = 6.0
 _WARMING_SECONDS = 40.0
 # A GPU that is too warm gives up this much of its clock for each degree, and so much at most.
 _SLOWER_A_DEGREE = 0.06
 _SLOWEST = 0.35
-_BASE_CLOCK = 345e6
-_BOOST_CLOCK = 1980e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +123,7 @@ class Strain:
         used: The share of the time in which kernels run.
         loaded: Bytes that models hold.
         leaked: Bytes that another container holds.
-        tokens: Tokens a second, by server and GPU.
+        tokens: Tokens a second of models on several GPUs, by server and GPU.
         heat: Degrees Celsius by which cooling is worse.
         brake: The share of the time in which the power supply slows it down.
         noise: Normal numbers.
@@ -143,6 +141,33 @@ class Strain:
     brake: Floats
     noise: Floats
     rates: dict[str, Floats]
+
+
+class Xid(NamedTuple):
+    """An error that the driver reports.
+
+    Attributes:
+        gpu: The GPU's index.
+        xid: Its number.
+        time: When, Unix time.
+    """
+
+    gpu: int
+    xid: int
+    time: float
+
+
+# By GPU and XID, how often it came and when it came last.
+Xids = Mapping[tuple[int, int], tuple[int, float]]
+
+
+def counted(before: Xids, new: Iterable[Xid]) -> Xids:
+    """Return what has been reported after `new` has been as well."""
+    after = dict(before)
+    for gpu, xid, time in new:
+        count, last = after.get((gpu, xid), (0, time))
+        after[gpu, xid] = count + 1, max(last, time)
+    return after
 
 
 def step(before: Gpus, seats: Seats, strain: Strain) -> Gpus:

@@ -13,7 +13,6 @@ RESOURCES = ("cpu", "io", "memory")
 _USER, _NICE, _SYSTEM, _IDLE, _IOWAIT, _IRQ, _SOFTIRQ, _STEAL = range(len(MODES))
 _CPU, _IO, _MEMORY = range(len(RESOURCES))
 _PACKET = 1100.0
-_BLOCK = 64 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +130,10 @@ class Strain:
         memory_stalled: The share of the time in which all work waits for memory.
         shared: The share of its shared memory in use.
         kills: Processes killed for memory in a second.
-        fill: Bytes a second that something else adds to each file system.
-        used: The share of each file system that is in use at least.
-        inodes: The share of its files that are taken at least.
-        readonly: Whether it can't be written to.
+        fill: Bytes a second that something else adds to each file system, on all servers alike.
+        used: The share of each file system that is in use at least, likewise.
+        inodes: The share of its files that are taken at least, likewise.
+        readonly: Whether it can't be written to, likewise.
         offset: Seconds that the clock is off by.
         traffic: Bytes a second in and out.
         broken: The share of packets that come in broken.
@@ -201,8 +200,8 @@ def step(before: Host, frame: Frame, strain: Strain) -> Host:
         stalled=before.stalled + np.minimum(stalls, 1.0) * seconds,
         switches=before.switches + ((9e3 + 2.2e3 * tasks) * seconds).astype(np.int64),
         interrupts=before.interrupts + ((6e3 + 1.5e3 * tasks) * seconds).astype(np.int64),
-        readonly=strain.readonly,
-        inodes=np.maximum(0.03, strain.inodes),
+        readonly=np.broadcast_to(strain.readonly, before.readonly.shape),
+        inodes=np.broadcast_to(np.maximum(0.03, strain.inodes), before.inodes.shape),
         offset=strain.offset + 2e-4 * strain.noise[1],
     )
 

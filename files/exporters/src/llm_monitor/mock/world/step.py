@@ -8,7 +8,7 @@ from llm_monitor.mock.world.containers import Containers
 from llm_monitor.mock.world.demand import Demand
 from llm_monitor.mock.world.forces import Forces
 from llm_monitor.mock.world.gateway import Gateway
-from llm_monitor.mock.world.gpus import Gpus
+from llm_monitor.mock.world.gpus import Gpus, Xids
 from llm_monitor.mock.world.host import Host
 from llm_monitor.mock.world.plan import Plan
 from llm_monitor.mock.world.serving import Serving
@@ -27,6 +27,7 @@ class State:
         serving: What vLLM does.
         gateway: What LiteLLM does.
         gpus: What the GPUs do.
+        xids: What the driver has reported of them; a fault befalls all servers alike.
         containers: How the containers are.
         host: How the machine is.
         traces: What Langfuse knows.
@@ -38,6 +39,7 @@ class State:
     serving: Serving
     gateway: Gateway
     gpus: Gpus
+    xids: Xids
     containers: Containers
     host: Host
     traces: Traces
@@ -53,6 +55,7 @@ class State:
             serving=Serving.start(servers, len(plan.traits.names)),
             gateway=Gateway.start(servers, plan.routes),
             gpus=Gpus.start(servers, plan.seats),
+            xids=gpus.counted({}, strains.on_driver(plan, Forces(), forces, (time, time))),
             containers=Containers.start(servers, plan.crew, time),
             host=Host.start(servers, plan.frame),
             traces=Traces.start(servers, routes, time),
@@ -82,6 +85,7 @@ def step(before: State, plan: Plan, forces: Forces, moment: Moment, chance: Chan
     heat = strains.on_gpus(done, crew, plan, forces, moment, chance)
     load = strains.on_host(crew, work.tokens, plan, forces, moment, chance)
     stale = forces.any("langfuse_stale")
+    new = strains.on_driver(plan, before.forces, forces, (before.time, moment.time))
     return State(
         time=moment.time,
         forces=forces,
@@ -89,6 +93,7 @@ def step(before: State, plan: Plan, forces: Forces, moment: Moment, chance: Chan
         serving=serving.restarted(begun[:, : plan.crew.models]),
         gateway=through,
         gpus=gpus.step(before.gpus, plan.seats, heat),
+        xids=gpus.counted(before.xids, new),
         containers=crew,
         host=host.step(before.host, plan.frame, load),
         traces=before.traces.step(moment.time, before.gateway, through, stale=stale),

@@ -1,6 +1,6 @@
 """What a step does to each part: how the parts and the scenario's faults bear on one another."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -11,12 +11,16 @@ from llm_monitor.mock.world.containers import Containers
 from llm_monitor.mock.world.demand import Demand
 from llm_monitor.mock.world.forces import Forces
 from llm_monitor.mock.world.gateway import Gateway
-from llm_monitor.mock.world.gpus import Gpus
+from llm_monitor.mock.world.gpus import Gpus, Xid
 from llm_monitor.mock.world.plan import Plan
 from llm_monitor.mock.world.serving import Pressure, Serving
 from llm_monitor.mock.world.state import Counts, Flags, Floats, Moment
 
 _HOUR = 3600.0
+_XID = "xid"
+_XID_SECONDS = 60.0
+# What the driver reports once when it begins.
+_XIDS = {"gpu_lost": 79, "row_remap": 63, "row_remap_failure": 64}
 
 
 def _value(fault: Fault) -> float:
@@ -154,12 +158,41 @@ def on_gpus(
         used=np.minimum(1.0, (after.busy * running) @ seats.shares),
         loaded=taken,
         leaked=np.clip(leaks, 0.0, room),
-        tokens=(tokens * running) @ seats.shares,
+        tokens=(tokens * running) @ (seats.shares * (seats.shares.sum(axis=1, keepdims=True) > 1)),
         heat=np.broadcast_to(forces.values("overheat", plan.gpus, _value), shape),
         brake=forces.values("power_brake", plan.gpus, _value),
         noise=chance.normal(*shape),
         rates=faults,
     )
+
+
+def on_driver(
+    plan: Plan, before: Forces, forces: Forces, span: tuple[float, float]
+) -> Iterator[Xid]:
+    """Give the errors that the driver reports between two moments, and of which GPU.
+
+    Args:
+        plan: What the servers have.
+        before: What the scenario did at the first moment.
+        forces: What it does at the second one.
+        span: Both moments, Unix time.
+    """
+    begin, end = span
+    known = {(fault.fault, fault.target, fault.since) for fault in before.faults}
+    for fault in forces.faults:
+        xid = round(fault.value) if fault.fault == _XID else _XIDS.get(fault.fault)
+        last = fault.since + (end - fault.since) // _XID_SECONDS * _XID_SECONDS
+        if xid is None:
+            continue
+        if (fault.fault, fault.target, fault.since) not in known:
+            time = min(max(fault.since, begin), end)
+        elif fault.fault == _XID and last > begin:
+            time = last
+        else:
+            continue
+        for index, gpu in enumerate(plan.gpus):
+            if fault.target in ("", gpu):
+                yield Xid(index, xid, time)
 
 
 def on_host(
