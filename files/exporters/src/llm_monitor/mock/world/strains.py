@@ -178,14 +178,15 @@ def on_driver(
         span: Both moments, Unix time.
     """
     begin, end = span
-    known = {(fault.fault, fault.target, fault.since) for fault in before.faults}
+    known = {_begun(fault) for fault in before.faults}
     for fault in forces.faults:
         xid = round(fault.value) if fault.fault == _XID else _XIDS.get(fault.fault)
-        last = fault.since + (end - fault.since) // _XID_SECONDS * _XID_SECONDS
         if xid is None:
             continue
-        if (fault.fault, fault.target, fault.since) not in known:
-            time = min(max(fault.since, begin), end)
+        _, _, since = begun = _begun(fault)
+        last = since + (end - since) // _XID_SECONDS * _XID_SECONDS
+        if begun not in known:
+            time = min(max(since, begin), end)
         elif fault.fault == _XID and last > begin:
             time = last
         else:
@@ -193,6 +194,14 @@ def on_driver(
         for index, gpu in enumerate(plan.gpus):
             if fault.target in ("", gpu):
                 yield Xid(index, xid, time)
+
+
+def _begun(fault: Fault) -> tuple[str, str, float]:
+    """Return what tells a fault from others, at every moment of it the same.
+
+    When it began is worked out anew for each moment, to a fraction of a microsecond.
+    """
+    return fault.fault, fault.target, round(fault.since, 1)
 
 
 def on_host(
