@@ -82,6 +82,17 @@ FILES = {
 }
 
 
+def make_host(root: Path) -> Path:
+    """Write the files of a host below `root`, and return that."""
+    for name, text in FILES.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    for number, device in enumerate(("coretemp.0", "nvme3")):
+        (root / f"sys/class/hwmon/hwmon{number}/device").symlink_to(f"../../../{device}")
+    return root
+
+
 def node_settings(**settings: object) -> Settings:
     raw = read({})
     raw["node"] = {**raw["node"], **settings}
