@@ -1,6 +1,5 @@
 """The JSON API: the containers of this host."""
 
-import time
 from typing import Any
 
 from fastapi import APIRouter
@@ -43,16 +42,17 @@ def _containers(roster: Roster) -> list[Told]:
     running = [container for container in known if container.pid]
     assigned = roster.source.assignments(running, deadline)
     return [
-        _told(container) | {"gpus": _gpus(roster, container, assigned.get(container.id))}
+        _told(container, roster.now())
+        | {"gpus": _gpus(roster, container, assigned.get(container.id))}
         for container in sorted(known, key=lambda one: one.name)
     ]
 
 
-def _told(container: Container) -> Told:
+def _told(container: Container, now: float) -> Told:
     identifier, image, image_id, project, service = identity(container)
     uptime = None
     if container.pid and container.started is not None:
-        uptime = max(0.0, time.time() - container.started)
+        uptime = max(0.0, now - container.started)
     return {
         "name": container.name,
         "id": identifier,

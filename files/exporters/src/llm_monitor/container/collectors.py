@@ -1,6 +1,5 @@
 """The container exporter's collectors: each asks of all containers one kind of thing."""
 
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -198,8 +197,8 @@ def collectors(roster: Roster) -> list[Collector]:
         shared = container.host_network or container.network_of
         return [] if shared else source.interfaces(container)
 
-    def process(container: Container) -> tuple[int, float | None]:
-        return source.processes(container), container.started
+    def process(container: Container) -> tuple[int, float | None, float]:
+        return source.processes(container), container.started, roster.now()
 
     def ask(name: str, families: tuple[Family, ...], read: Read, give: Give) -> Collector:
         return GroupCollector(name, families, roster, read, give)
@@ -307,14 +306,14 @@ def _disk(labels: Labels, disks: list[Disk]) -> Iterator[Sample]:
 _PROCESS = (metrics.PROCESSES, metrics.START_TIME, metrics.LAST_SEEN)
 
 
-def _process(labels: Labels, process: tuple[int, float | None]) -> Iterator[Sample]:
-    count, started = process
+def _process(labels: Labels, process: tuple[int, float | None, float]) -> Iterator[Sample]:
+    count, started, now = process
     # A container that runs has one: 0 says that this process may not see them.
     if count:
         yield metrics.PROCESSES(count, *labels)
     if started is not None:
         yield metrics.START_TIME(started, *labels)
-    yield metrics.LAST_SEEN(time.time(), *labels)
+    yield metrics.LAST_SEEN(now, *labels)
 
 
 _PROJECTS = ("com.docker.compose.project", "io.podman.compose.project")

@@ -1,5 +1,7 @@
 """Puts the container exporter together."""
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -32,10 +34,18 @@ class Settings(ExporterSettings):
     gpu_exporter_token: Secret | None = None
 
 
-def build(settings: Settings, source: ContainerSource | None = None) -> Exporter:
-    """Return the container exporter over this host's containers, or over `source` instead."""
+def build(
+    settings: Settings,
+    source: ContainerSource | None = None,
+    now: Callable[[], float] = time.time,
+    ticks: Callable[[], float] = time.monotonic,
+) -> Exporter:
+    """Return the container exporter over this host's containers, or over `source` instead.
+
+    `now` tells the Unix time, `ticks` what never goes back.
+    """
     inventory = Inventory(DockerApi(settings.docker))
-    roster = Roster(source or _host(settings, inventory))
+    roster = Roster(source or _host(settings, inventory), now, ticks)
     return Exporter(
         name="container",
         families=FAMILIES,

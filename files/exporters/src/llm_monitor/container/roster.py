@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 import structlog
@@ -42,11 +43,19 @@ class Roster:
 
     Attributes:
         source: The source.
+        now: Tells the Unix time.
     """
 
-    def __init__(self, source: ContainerSource) -> None:
-        """Ask `source`."""
+    def __init__(
+        self,
+        source: ContainerSource,
+        now: Callable[[], float] = time.time,
+        ticks: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Ask `source`, whose Unix time `now` tells, and `ticks` by a clock that never goes back."""
         self.source = source
+        self.now = now
+        self._ticks = ticks
         self._lock = threading.Lock()
         self._asked = float("-inf")
         self._error: SourceError | None = None
@@ -113,9 +122,9 @@ class Roster:
         if not self._lock.acquire(timeout=deadline.remaining()):
             return self._known, SourceError("another collector still asks the engine")
         try:
-            if time.monotonic() - self._asked >= _SHARED_SECONDS:
+            if self._ticks() - self._asked >= _SHARED_SECONDS:
                 self._refresh(deadline)
-                self._asked = time.monotonic()
+                self._asked = self._ticks()
             return self._known, self._error
         finally:
             self._lock.release()
@@ -146,7 +155,7 @@ class Roster:
         self._paths = paths = self.source.locate(known)
         self._lost = None
         self._ever = self._ever or bool(paths)
-        now = time.monotonic()
+        now = self._ticks()
         missing = [container for container in known if container.pid and container.id not in paths]
         since = {(one.id, one.pid): self._missing.get((one.id, one.pid), now) for one in missing}
         self._missing = since

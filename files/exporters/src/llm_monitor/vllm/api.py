@@ -2,8 +2,10 @@
 
 import asyncio
 import re
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -12,7 +14,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 
 from llm_monitor.base.collection.collector import Deadline
 from llm_monitor.base.collection.isolation import Crew
-from llm_monitor.base.docker.gpus import GpuUse
+from llm_monitor.base.docker.gpus import GpuUseSource
 from llm_monitor.base.errors import SourceError
 from llm_monitor.base.upstream.errors import Reason, UpstreamError
 from llm_monitor.base.web.negotiation import patience
@@ -37,10 +39,12 @@ T = TypeVar("T")
 Route = Callable[[Request], Awaitable[Response]]
 
 
-def create_router(source: VllmSource, gpus: GpuUse) -> APIRouter:
-    """Return the routes that tell of the servers of `source`."""
+def create_router(
+    source: VllmSource, gpus: GpuUseSource, now: Callable[[], float] = time.time
+) -> APIRouter:
+    """Return the routes that tell of the servers of `source`; `now` tells the Unix time."""
     router = APIRouter(prefix=PREFIX, tags=["vllm"])
-    desk = _Desk(source, gpus)
+    desk = _Desk(source, gpus, now)
     nothing: dict[int | str, dict[str, Any]] = {
         _UNAVAILABLE: {"description": "The Docker API can't be asked"}
     }
@@ -79,15 +83,17 @@ def create_router(source: VllmSource, gpus: GpuUse) -> APIRouter:
 class _Desk:
     """Answers requests; what blocks does so in threads that don't hold up the process' end."""
 
-    def __init__(self, source: VllmSource, gpus: GpuUse) -> None:
-        """Tell of the servers of `source`, and of what `gpus` knows."""
+    def __init__(self, source: VllmSource, gpus: GpuUseSource, now: Callable[[], float]) -> None:
+        """Tell of the servers of `source`, and of what `gpus` knows; `now` tells the Unix time."""
         self._source = source
         self._gpus = gpus
+        self._now = now
         self._crew = Crew("vllm-api")
 
     async def containers(self, _: Request) -> Response:
         """Answer with each server."""
-        return await self._answer(lambda deadline: self._surveyed(containers, deadline))
+        tell = partial(containers, now=self._now())
+        return await self._answer(lambda deadline: self._surveyed(tell, deadline))
 
     async def models(self, _: Request) -> Response:
         """Answer with each model."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from llm_monitor.base.collection.collector import Collector, Deadline
-from llm_monitor.base.docker.gpus import GpuUse
+from llm_monitor.base.docker.gpus import GpuUseSource
 from llm_monitor.base.metrics.family import Sample
 from llm_monitor.vllm import metrics
 from llm_monitor.vllm.facts import Reading
@@ -12,7 +12,7 @@ from llm_monitor.vllm.sharing import shares
 from llm_monitor.vllm.source import VllmSource
 
 
-def collectors(source: VllmSource, gpus: GpuUse) -> list[Collector]:
+def collectors(source: VllmSource, gpus: GpuUseSource) -> list[Collector]:
     """Return all collectors over `source`."""
     return [ServerCollector(source), GpuCollector(source, gpus)]
 
@@ -51,7 +51,7 @@ class GpuCollector:
     name = "gpus"
     families = (metrics.GPU_ASSIGNMENT,)
 
-    def __init__(self, source: VllmSource, gpus: GpuUse) -> None:
+    def __init__(self, source: VllmSource, gpus: GpuUseSource) -> None:
         """Give it for the servers of `source`, as `gpus` knows it."""
         self._source = source
         self._gpus = gpus

@@ -1,7 +1,8 @@
 """Puts the vLLM exporter together."""
 
 import re
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -9,7 +10,7 @@ from pydantic import BeforeValidator, Field, SecretStr
 
 from llm_monitor.base.config.model import Duration, ExporterSettings, Pattern, Secret
 from llm_monitor.base.docker.client import DockerApi, docker_address
-from llm_monitor.base.docker.gpus import GpuUse
+from llm_monitor.base.docker.gpus import GpuUse, GpuUseSource
 from llm_monitor.base.docker.inventory import Inventory
 from llm_monitor.base.exporter import Exporter
 from llm_monitor.vllm.api import create_router
@@ -76,17 +77,25 @@ class Settings(ExporterSettings):
     gpu_exporter_token: Secret | None
 
 
-def build(settings: Settings, source: VllmSource | None = None) -> Exporter:
-    """Return the vLLM exporter over the servers that `settings` let it find, or over `source`."""
+def build(
+    settings: Settings,
+    source: VllmSource | None = None,
+    gpus: GpuUseSource | None = None,
+    now: Callable[[], float] = time.time,
+) -> Exporter:
+    """Return the vLLM exporter over the servers that `settings` let it find, or over `source`.
+
+    `gpus` stands in for the GPU exporter, and `now` tells the Unix time.
+    """
     inventory = Inventory(DockerApi(settings.docker)) if settings.docker else None
     source = source or HttpSource(inventory, _options(settings))
-    gpus = GpuUse(settings.gpu_exporter, _plain(settings.gpu_exporter_token))
+    gpus = gpus or GpuUse(settings.gpu_exporter, _plain(settings.gpu_exporter_token))
     return Exporter(
         name="vllm",
         families=FAMILIES,
         collectors=collectors(source, gpus),
         watchers=[inventory] if inventory else [],
-        router=create_router(source, gpus),
+        router=create_router(source, gpus, now),
         vital=frozenset({ServerCollector.name}),
     )
 

@@ -1,6 +1,5 @@
 """What the JSON API tells of the servers, made of one survey."""
 
-import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -16,9 +15,14 @@ _BYTES_PER_GB = 1e9
 _NONE = Assignment("none")
 
 
-def containers(readings: Iterable[Reading], uses: Uses, memory: Memory) -> list[Told]:
-    """Return each server; GPU memory in units of 10^9 bytes, None where nothing tells it."""
-    return [_container(one, uses, memory) for one in readings]
+def containers(
+    readings: Iterable[Reading], uses: Uses, memory: Memory, *, now: float
+) -> list[Told]:
+    """Return each server as it is `now`, Unix time.
+
+    GPU memory is in units of 10^9 bytes, None where nothing tells it.
+    """
+    return [_container(one, uses, memory, now) for one in readings]
 
 
 def models(readings: Iterable[Reading]) -> list[Told]:
@@ -62,7 +66,7 @@ def gpu_map(readings: Iterable[Reading], uses: Uses, memory: Memory) -> list[Tol
     return list(told.values())
 
 
-def _container(reading: Reading, uses: Uses, memory: Memory) -> Told:
+def _container(reading: Reading, uses: Uses, memory: Memory, now: float) -> Told:
     container = reading.server.container
     use = uses.get(container.id, _NONE) if container and reading.server.running else _NONE
     used = memory.get(container.id, {}) if container else {}
@@ -77,16 +81,16 @@ def _container(reading: Reading, uses: Uses, memory: Memory) -> Told:
         "gpu_method": use.method,
         "gpu_memory_used_gb": _gigabytes(sum(used.values()) if used else None),
         "status": reading.status,
-        "uptime_seconds": _uptime(reading),
+        "uptime_seconds": _uptime(reading, now),
     }
 
 
-def _uptime(reading: Reading) -> float | None:
+def _uptime(reading: Reading, now: float) -> float | None:
     if not reading.server.running:
         return None
     container = reading.server.container
     started = reading.started or (container.started if container else None)
-    return None if started is None else round(max(0.0, time.time() - started), 3)
+    return None if started is None else round(max(0.0, now - started), 3)
 
 
 def _gigabytes(size: int | None) -> float | None:

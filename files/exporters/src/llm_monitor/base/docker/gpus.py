@@ -4,7 +4,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import structlog
 
@@ -49,6 +49,18 @@ class Assignment:
 
 
 _NONE = Assignment("none")
+
+
+class GpuUseSource(Protocol):
+    """What tells which GPUs containers use; a simulated host answers the same."""
+
+    def of(self, containers: Iterable[Container], deadline: Deadline) -> Mapping[str, Assignment]:
+        """Return by container's id which GPUs each uses."""
+        ...
+
+    def memory(self, container: str) -> Mapping[str, int]:
+        """Return the bytes that a container used on each GPU, by UUID, at the last call of `of`."""
+        ...
 
 
 class GpuUse:

@@ -11,6 +11,9 @@ from llm_monitor.mock.world.state import Counted, Counts, Flags, Floats, Grown, 
 # Tokens and text are sent as JSON, with names around them.
 _BYTES_A_TOKEN = 30.0
 _KILLED = 137
+# What the engine's and a user's signals let a container end with: SIGINT, SIGKILL and SIGTERM.
+_SIGNALS = (130, _KILLED, 143)
+_EVENTS = ("restarts", "deaths", "kills", "stops", "turns", "refusals", "silences")
 # What is read when a container starts, and written to the log for a request.
 _PROGRAM = 300 << 20
 _LOG_BYTES = 400
@@ -74,6 +77,7 @@ class Containers:
     Attributes:
         running: Whether it runs.
         healthy: Whether it runs, has come up and its health check does not fail.
+        failing: Whether it runs, has come up and its health check fails.
         started: When it was last started, Unix time.
         finished: When it last ended, Unix time; 0 for never.
         exit_code: Of its last run; -1 for never.
@@ -81,6 +85,10 @@ class Containers:
         restarts: How often the engine has restarted it.
         deaths: How often it has ended.
         kills: How often it has been killed for memory.
+        stops: How often someone has ended it by a signal.
+        turns: How often its health check has come to another result.
+        refusals: Steps at whose end it ran but had not come up.
+        silences: Steps at whose end it had come up but did not answer.
         cores: Cores that it kept busy in the last step.
         user: CPU seconds in user mode.
         system: CPU seconds in the kernel.
@@ -96,6 +104,7 @@ class Containers:
 
     running: Flags
     healthy: Flags
+    failing: Flags
     started: Floats
     finished: Floats
     exit_code: Counts
@@ -103,6 +112,10 @@ class Containers:
     restarts: Counts
     deaths: Counts
     kills: Counts
+    stops: Counts
+    turns: Counts
+    refusals: Counts
+    silences: Counts
     cores: Smooth
     user: Grown
     system: Grown
@@ -120,12 +133,10 @@ class Containers:
         """Return containers that were started a while before `time`, one after the other."""
         shape = servers, len(crew.names)
         made: dict[str, Any] = {name: np.zeros(shape) for name in cls.__slots__}
-        for name in ("restarts", "deaths", "kills", "periods", "throttled"):
-            made[name] = np.zeros(shape, np.int64)
-        for name in ("received", "sent", "read", "written"):
+        for name in (*_EVENTS, "periods", "throttled", "received", "sent", "read", "written"):
             made[name] = np.zeros(shape, np.int64)
         made["running"] = made["healthy"] = np.ones(shape, np.bool_)
-        made["killed"] = np.zeros(shape, np.bool_)
+        made["killed"] = made["failing"] = np.zeros(shape, np.bool_)
         made["exit_code"] = np.full(shape, -1, np.int64)
         made["started"] = made["started"] + time - 900.0 + 2.0 * np.arange(shape[1])
         made["memory"] = made["memory"] + crew.memory
@@ -144,6 +155,7 @@ class Strain:
         run: Seconds after which it crashes; 0 for never.
         kills: How often it is killed for memory in the step, as a mean.
         sick: Whether its health check fails.
+        silent: Whether it does not answer although it runs.
         chance: Numbers from 0 to 1.
     """
 
@@ -153,6 +165,7 @@ class Strain:
     run: Floats
     kills: Floats
     sick: Flags
+    silent: Flags
     chance: Floats
 
 
@@ -185,10 +198,14 @@ def live(before: Containers, crew: Crew, strain: Strain) -> Containers:
     started = np.where(begun, strain.time, before.started)
     loading = strain.time - started < crew.loading
     code = np.where(killed, _KILLED, np.where(stopped, strain.exit_code, 1)).astype(np.int64)
+    up = running & ~loading
+    healthy, failing = up & ~strain.sick, up & strain.sick
+    turned = healthy & ~before.healthy | failing & ~before.failing
     return replace(
         before,
         running=running,
-        healthy=running & ~loading & ~strain.sick,
+        healthy=healthy,
+        failing=failing,
         started=started,
         finished=np.where(ended, strain.time, before.finished),
         exit_code=np.where(ended, code, before.exit_code),
@@ -197,6 +214,10 @@ def live(before: Containers, crew: Crew, strain: Strain) -> Containers:
         restarts=before.restarts + again,
         deaths=before.deaths + ended,
         kills=before.kills + killed,
+        stops=before.stops + (stopped & ~killed & np.isin(code, _SIGNALS)),
+        turns=before.turns + (turned & crew.checked),
+        refusals=before.refusals + (running & loading),
+        silences=before.silences + (up & strain.silent),
     )
 
 

@@ -35,6 +35,8 @@ def on_containers(
     stopped = forces.flags("container_stop", names)
     lost = plan.seats.shares @ forces.flags("gpu_lost", plan.gpus) > 0
     stopped[: crew.models] |= lost | forces.flags("unserved", plan.traits.names)
+    silent = np.zeros(len(names), np.bool_)
+    silent[: crew.models] = forces.flags("model_down", plan.traits.names)
     codes = forces.values("container_stop", names, _value)
     return containers.Strain(
         time=moment.time,
@@ -43,6 +45,7 @@ def on_containers(
         run=forces.values("restart_loop", names, _value),
         kills=forces.values("container_oom", names, _value) * moment.seconds / _HOUR,
         sick=forces.flags("unhealthy", names),
+        silent=silent,
         chance=chance.uniform(servers, len(names)),
     )
 
