@@ -42,7 +42,7 @@ def build(
 ) -> Exporter:
     """Return the container exporter over this host's containers, or over `source` instead.
 
-    `now` tells the Unix time, `ticks` what never goes back.
+    `now` tells the Unix time, `ticks` seconds that never go back.
     """
     inventory = Inventory(DockerApi(settings.docker))
     roster = Roster(source or _host(settings, inventory), now, ticks)

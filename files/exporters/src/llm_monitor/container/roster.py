@@ -52,7 +52,7 @@ class Roster:
         now: Callable[[], float] = time.time,
         ticks: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Ask `source`, whose Unix time `now` tells, and `ticks` by a clock that never goes back."""
+        """Ask `source`; `now` tells its Unix time, `ticks` seconds that never go back."""
         self.source = source
         self.now = now
         self._ticks = ticks

@@ -26,7 +26,7 @@ class ContainerSource(Protocol):
     there, such as when the container has ended, and SourceError for what can't be understood.
     """
 
-    def containers(self, deadline: Deadline) -> list[Container]:
+    def containers(self, deadline: Deadline, /) -> list[Container]:
         """Return all containers, stopped ones too."""
         ...
 

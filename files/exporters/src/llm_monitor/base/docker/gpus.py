@@ -54,7 +54,9 @@ _NONE = Assignment("none")
 class GpuUseSource(Protocol):
     """What tells which GPUs containers use; a simulated host answers the same."""
 
-    def of(self, containers: Iterable[Container], deadline: Deadline) -> Mapping[str, Assignment]:
+    def of(
+        self, containers: Iterable[Container], deadline: Deadline, /
+    ) -> Mapping[str, Assignment]:
         """Return by container's id which GPUs each uses."""
         ...
 

@@ -1,0 +1,198 @@
+"""The simulated server's engine: its containers, their events, and the GPUs that they use."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from llm_monitor.base.collection.collector import Deadline
+from llm_monitor.base.docker.containers import Container, GpuRequest
+from llm_monitor.base.docker.gpus import Assignment, Method
+from llm_monitor.base.errors import SourceError
+from llm_monitor.mock.fleet.layout import Model
+from llm_monitor.mock.identity import container_id, gpu_uuid, pid
+from llm_monitor.mock.view import View
+from llm_monitor.mock.world.plan import Plan
+from llm_monitor.mock.world.state import Floats
+from llm_monitor.mock.world.step import State
+
+PORT = 8000
+_NETWORK = "llm_default"
+# The first address is the gateway's.
+_FIRST_ADDRESS = 2
+_PROJECT = "llm"
+_NONE = Assignment("none")
+
+# What of a container changes: whether it runs, its health, start, end, exit code, kill, restarts.
+Condition = tuple[bool, str | None, float, float, int, bool, int]
+
+
+class SimulatedEngine:
+    """Tells of the containers of one simulated server as an engine would."""
+
+    def __init__(self, view: View) -> None:
+        """Tell of the containers of the server that `view` shows."""
+        self._view = view
+        crew = view.plan.crew
+        fleet = view.plan.fleet
+        models = [*fleet.models, *[None] * (len(crew.names) - len(fleet.models))]
+        self._places = list(zip(crew.names, crew.images, models, strict=True))
+        self._known: dict[int, tuple[Condition, Container]] = {}
+        self._told: tuple[State, list[Container]] | None = None
+
+    def containers(self, state: State) -> list[Container]:
+        """Return all containers, in the order of the plan; one that is as before is the same."""
+        told = self._told
+        if told is None or told[0] is not state:
+            found = [self._container(*one) for one in enumerate(self._conditions(state))]
+            told = self._told = state, found
+        return told[1]
+
+    def events(self, state: State) -> dict[tuple[str, str], int]:
+        """Return how often each action came, by container's name and action."""
+        crew, server = state.containers, self._view.server
+        deaths, running = crew.deaths[server], crew.running[server]
+        by_action = {
+            "die": deaths,
+            # Each of them ran at first, and has been started again after each death but the last.
+            "start": deaths + running - 1,
+            "oom": crew.kills[server],
+            "kill": crew.stops[server],
+            "health_status": crew.turns[server],
+        }
+        names = self._view.plan.crew.names
+        return {
+            (name, action): count
+            for action, counts in by_action.items()
+            for name, count in zip(names, counts.tolist(), strict=True)
+        }
+
+    def _conditions(self, state: State) -> Iterable[Condition]:
+        crew, server, plan = state.containers, self._view.server, self._view.plan.crew
+        health = [
+            _health(*one) if checked else None
+            for checked, *one in zip(
+                plan.checked.tolist(),
+                crew.running[server].tolist(),
+                crew.healthy[server].tolist(),
+                crew.failing[server].tolist(),
+                strict=True,
+            )
+        ]
+        parts = crew.started, crew.finished, crew.exit_code, crew.killed, crew.restarts
+        rows = (part[server].tolist() for part in parts)
+        return zip(crew.running[server].tolist(), health, *rows, strict=True)
+
+    def _container(self, place: int, condition: Condition) -> Container:
+        known = self._known.get(place)
+        if known is None or known[0] != condition:
+            known = self._known[place] = condition, self._made(place, condition)
+        return known[1]
+
+    def _made(self, place: int, condition: Condition) -> Container:
+        name, image, model = self._places[place]
+        running, health, started, finished, exit_code, killed, restarts = condition
+        server, crew = self._view.server, self._view.plan.crew
+        cores = float(crew.cpu_limit[place])
+        gpus = tuple(str(one) for one in model.gpus) if model else ()
+        return Container(
+            id=container_id(server, name),
+            name=name,
+            image=image,
+            image_id=f"sha256:{hashlib.sha256(image.encode()).hexdigest()}",
+            labels={"com.docker.compose.project": _PROJECT, "com.docker.compose.service": name},
+            command=_command(model) if model else (name,),
+            created=None,
+            started=started,
+            finished=finished or None,
+            state="running" if running else "exited",
+            health=health,
+            exit_code=None if running else exit_code,
+            oom_killed=killed and not running,
+            restarts=restarts,
+            pid=pid(server, place, 0) if running else 0,
+            networks={_NETWORK: f"172.18.0.{_FIRST_ADDRESS + place}"} if running else {},
+            ports={},
+            exposed=(PORT,) if model else (),
+            host_network=False,
+            network_of="",
+            memory_limit=int(crew.memory_limit[place]),
+            cpu_quota_cores=cores or None,
+            gpu_requests=(GpuRequest("nvidia", 0, gpus),) if gpus else (),
+            visible_devices=None,
+        )
+
+
+class SimulatedGpuUse:
+    """Tells which GPUs the simulated server's containers use, as the GPU exporter would."""
+
+    def __init__(self, view: View) -> None:
+        """Tell it of the server that `view` shows."""
+        self._view = view
+        self._memory: dict[str, dict[str, int]] = {}
+
+    def of(self, containers: Iterable[Container], _: Deadline, /) -> dict[str, Assignment]:
+        """Return by container's id which GPUs each uses.
+
+        While the GPU exporter does not tell, what was asked for does.
+        """
+        state = self._told()
+        self._memory = {} if state is None else self._used(state)
+        return {one.id: self._assigned(one) for one in containers}
+
+    def memory(self, container: str) -> Mapping[str, int]:
+        """Return the bytes that a container used on each GPU, by UUID, at the last call of `of`."""
+        return self._memory.get(container, {})
+
+    def _assigned(self, container: Container) -> Assignment:
+        indexes = [int(one) for request in container.gpu_requests for one in request.devices]
+        if not indexes:
+            return _NONE
+        uuids = sorted(gpu_uuid(self._view.server, index) for index in indexes)
+        method: Method = "processes" if container.id in self._memory else "device_requests"
+        return Assignment(method, tuple(uuids), tuple(sorted(indexes)))
+
+    def _told(self) -> State | None:
+        """Return the state of which the GPU exporter tells, None when it does not."""
+        try:
+            state = self._view.asked("gpu")
+        except SourceError:
+            return None
+        down = any(one.target in ("", "gpu") for one in state.forces.of("exporter_down"))
+        return None if down else state
+
+    def _used(self, state: State) -> dict[str, dict[str, int]]:
+        server, models = self._view.server, self._view.plan.fleet.models
+        rows = held(self._view.plan, state)[server].tolist()
+        return {
+            container_id(server, model.container): {
+                gpu_uuid(server, gpu): int(row[gpu]) for gpu in model.gpus
+            }
+            for model, row in zip(models, rows, strict=True)
+            if any(row)
+        }
+
+
+def held(plan: Plan, state: State) -> Floats:
+    """Return the bytes that each model holds of each GPU, by server, model and GPU."""
+    seats, running = plan.seats, state.containers.running[:, : plan.crew.models]
+    weights = seats.weights * running[..., None]
+    whole = np.maximum(weights.sum(axis=1, keepdims=True), 1.0)
+    memory: Floats = state.gpus.memory[:, None, :] * weights / whole
+    return memory
+
+
+def _health(running: bool, healthy: bool, failing: bool) -> str:
+    """Return what the engine says of a health check; of one that has ended, that it fails."""
+    if not running or failing:
+        return "unhealthy"
+    return "healthy" if healthy else "starting"
+
+
+def _command(model: Model) -> tuple[str, ...]:
+    """Return the command of a container that serves `model`."""
+    words = ["python3", "-m", "vllm.entrypoints.openai.api_server", "--model", model.path]
+    words += ["--served-model-name", model.name, "--port", str(PORT), "--dtype", model.dtype]
+    words += ["--tensor-parallel-size", str(len(model.gpus))]
+    words += ["--max-model-len", str(model.context), "--max-num-seqs", str(model.batch)]
+    return (*words, "--quantization", model.quantization) if model.quantization else (*words,)
