@@ -44,7 +44,7 @@ def on_containers(
         exit_code=np.where(codes == 0, 1.0, codes),
         run=forces.values("restart_loop", names, _value),
         kills=forces.values("container_oom", names, _value) * moment.seconds / _HOUR,
-        sick=forces.flags("unhealthy", names),
+        sick=forces.flags("unhealthy", names) | silent,
         silent=silent,
         chance=chance.uniform(servers, len(names)),
     )
