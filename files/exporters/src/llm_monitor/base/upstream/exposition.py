@@ -115,15 +115,16 @@ def histograms(points: Iterable[Point], name: str, by: Sequence[str]) -> dict[Ke
         by: Names of labels; one that a sample does not have counts as empty.
     """
     parts: dict[Pairs, _Parts] = defaultdict(_Parts)
-    for point in points:
-        if point.name.startswith(name) and point.name[len(name) :] in _PARTS:
-            own = frozenset((key, text) for key, text in point.labels.items() if key != "le")
-            parts[own].add(point.name[len(name) :], point.labels.get("le", ""), point.value)
+    names = {f"{name}{part}": part for part in _PARTS}
+    for sample, labels, value in points:
+        if part := names.get(sample):
+            bound = labels.get("le", "")
+            parts[frozenset(labels.items()) - {("le", bound)}].add(part, bound, value)
     groups: dict[Key, list[_Parts]] = defaultdict(list)
-    for own, part in parts.items():
-        if part.whole():
-            labels = dict(own)
-            groups[tuple(labels.get(label, "") for label in by)].append(part)
+    for pairs, one in parts.items():
+        if one.whole():
+            own = dict(pairs)
+            groups[tuple(own.get(label, "") for label in by)].append(one)
     return {key: _sum(group) for key, group in groups.items()}
 
 
@@ -165,6 +166,10 @@ class _Parts:
 
 
 def _sum(group: Sequence[_Parts]) -> Histogram:
+    if len(group) == 1:
+        one = group[0].buckets
+        bounds = sorted(one)
+        return Histogram(tuple(bounds[:-1]), tuple([one[bound] for bound in bounds]), group[0].sum or 0.0)
     bounds = sorted(set.intersection(*(set(one.buckets) for one in group)))
     counts = tuple(sum(one.buckets[bound] for one in group) for bound in bounds)
     return Histogram(tuple(bounds[:-1]), counts, sum(one.sum or 0.0 for one in group))
