@@ -169,7 +169,9 @@ def _sum(group: Sequence[_Parts]) -> Histogram:
     if len(group) == 1:
         one = group[0].buckets
         bounds = sorted(one)
-        return Histogram(tuple(bounds[:-1]), tuple([one[bound] for bound in bounds]), group[0].sum or 0.0)
+        return Histogram(
+            tuple(bounds[:-1]), tuple([one[bound] for bound in bounds]), group[0].sum or 0.0
+        )
     bounds = sorted(set.intersection(*(set(one.buckets) for one in group)))
     counts = tuple(sum(one.buckets[bound] for one in group) for bound in bounds)
     return Histogram(tuple(bounds[:-1]), counts, sum(one.sum or 0.0 for one in group))

@@ -3,17 +3,14 @@
 import hashlib
 from collections.abc import Iterable, Mapping
 
-import numpy as np
-
 from llm_monitor.base.collection.collector import Deadline
 from llm_monitor.base.docker.containers import Container, GpuRequest
 from llm_monitor.base.docker.gpus import Assignment, Method
 from llm_monitor.base.errors import SourceError
 from llm_monitor.mock.fleet.layout import Model
 from llm_monitor.mock.identity import container_id, gpu_uuid, pid
+from llm_monitor.mock.sources.gpu_processes import Tenants
 from llm_monitor.mock.view import View
-from llm_monitor.mock.world.plan import Plan
-from llm_monitor.mock.world.state import Floats
 from llm_monitor.mock.world.step import State
 
 PORT = 8000
@@ -129,6 +126,11 @@ class SimulatedGpuUse:
     def __init__(self, view: View) -> None:
         """Tell it of the server that `view` shows."""
         self._view = view
+        server = view.server
+        self._tenants = Tenants(view.plan, server)
+        ids = [container_id(server, name) for name in view.plan.crew.names]
+        self._owners = {one.pid: ids[one.container] for one in self._tenants.all()}
+        self._uuids = [gpu_uuid(server, index) for index in range(len(view.plan.gpus))]
         self._memory: dict[str, dict[str, int]] = {}
 
     def of(self, containers: Iterable[Container], _: Deadline, /) -> dict[str, Assignment]:
@@ -145,12 +147,16 @@ class SimulatedGpuUse:
         return self._memory.get(container, {})
 
     def _assigned(self, container: Container) -> Assignment:
-        indexes = [int(one) for request in container.gpu_requests for one in request.devices]
+        method: Method = "processes"
+        used = self._memory.get(container.id, {})
+        indexes = [index for index, uuid in enumerate(self._uuids) if uuid in used]
+        if not indexes:
+            method = "device_requests"
+            indexes = [int(one) for request in container.gpu_requests for one in request.devices]
         if not indexes:
             return _NONE
-        uuids = sorted(gpu_uuid(self._view.server, index) for index in indexes)
-        method: Method = "processes" if container.id in self._memory else "device_requests"
-        return Assignment(method, tuple(uuids), tuple(sorted(indexes)))
+        uuids = {self._uuids[index] for index in indexes}
+        return Assignment(method, tuple(sorted(uuids)), tuple(sorted(indexes)))
 
     def _told(self) -> State | None:
         """Return the state of which the GPU exporter tells, None when it does not."""
@@ -162,24 +168,15 @@ class SimulatedGpuUse:
         return None if down else state
 
     def _used(self, state: State) -> dict[str, dict[str, int]]:
-        server, models = self._view.server, self._view.plan.fleet.models
-        rows = held(self._view.plan, state)[server].tolist()
-        return {
-            container_id(server, model.container): {
-                gpu_uuid(server, gpu): int(row[gpu]) for gpu in model.gpus
-            }
-            for model, row in zip(models, rows, strict=True)
-            if any(row)
-        }
-
-
-def held(plan: Plan, state: State) -> Floats:
-    """Return the bytes that each model holds of each GPU, by server, model and GPU."""
-    seats, running = plan.seats, state.containers.running[:, : plan.crew.models]
-    weights = seats.weights * running[..., None]
-    whole = np.maximum(weights.sum(axis=1, keepdims=True), 1.0)
-    memory: Floats = state.gpus.memory[:, None, :] * weights / whole
-    return memory
+        """Return the bytes that each container uses on each GPU, by its id and the GPU's UUID."""
+        used: dict[str, dict[str, int]] = {}
+        server = self._view.server
+        amounts = state.gpus.memory[server].tolist(), state.gpus.leaked[server].tolist()
+        for index, (memory, leaked) in enumerate(zip(*amounts, strict=True)):
+            for process in self._tenants.on(index, state, memory, leaked):
+                by_gpu = used.setdefault(self._owners[process.pid], {})
+                by_gpu[self._uuids[index]] = process.memory or 0
+        return used
 
 
 def _health(running: bool, healthy: bool, failing: bool) -> str:
