@@ -86,7 +86,7 @@ class Told(NamedTuple):
             },
         )
 
-    def by(self, name: str, *labels: str, **wanted: object) -> dict[tuple[str, ...], float]:
+    def by(self, name: str, /, *labels: str, **wanted: object) -> dict[tuple[str, ...], float]:
         """Return the values of a name by the values of `labels`, where the others are `wanted`."""
         pairs = {(label, str(value)) for label, value in wanted.items()}
         return {
@@ -95,7 +95,7 @@ class Told(NamedTuple):
             if series == name and pairs <= found
         }
 
-    def one(self, name: str, **wanted: object) -> float:
+    def one(self, name: str, /, **wanted: object) -> float:
         """Return the value of the one series of that name with these labels among its own."""
         (value,) = self.by(name, **wanted).values()
         return value
