@@ -50,9 +50,10 @@ def step(
     prompts = np.rint(completed * pace.prompt).astype(np.int64)
     answers = np.rint(completed * traits.answer).astype(np.int64)
     hits = np.rint(prompts * traits.cached).astype(np.int64)
-    tokens = running * (pace.prompt + traits.answer / 2)
-    use = np.minimum(1.0, tokens / traits.capacity)
-    crowded = (use >= _CACHE_FULL) & (waiting > 0)
+    # The share of the cache that a request takes: where one more finds no room, others give way.
+    share = (pace.prompt + traits.answer / 2) / traits.capacity
+    use = np.minimum(1.0, running * share)
+    crowded = (use + share >= _CACHE_FULL) & (waiting > 0)
     after = Serving(
         waiting=waiting,
         running=running,
@@ -108,7 +109,9 @@ def _flow(
     there = before.waiting + before.running + pressure.arrivals * pressure.answers
     lag = 1 - np.exp(-seconds * pace.speed / pace.most)
     target = before.running + (pace.running - before.running) * lag
-    running = np.minimum(np.rint(target).astype(np.int64), there)
+    # Rounded down where fewer and fewer run, or the last of them would never end.
+    whole = np.where(target < before.running, np.floor(target), np.rint(target))
+    running = np.minimum(whole.astype(np.int64), there)
     running = np.where(pressure.admits, running, 0)
     running = np.where(pressure.moves, running, np.minimum(there, pace.most.astype(np.int64)))
     running = np.where(pressure.answers, running, 0)
