@@ -211,9 +211,8 @@ def route(routes: Routes, strain: Strain) -> Flow:
             guests[:, other] += moved[:, place]
     # What is rounded down here is made good at the next reason, so that they add up.
     upto = np.floor(refused[..., None] * _USUAL_FAILURES + strain.dither[5][..., None])
-    upto = np.minimum(upto, refused[..., None]).astype(np.int64)
     upto[..., 1:] -= upto[..., :-1].copy()
-    return Flow(upto, failing, own + guests, moved, lost - moved)
+    return Flow(upto.astype(np.int64), failing, own + guests, moved, lost - moved)
 
 
 def step(
