@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain, zip_longest
 
 from llm_monitor.base.collection.collector import Background, Collector, Deadline
@@ -21,9 +21,10 @@ _PROBE_PATIENCE = 10.0
 class Ledger:
     """Keeps the newest poll for the JSON API, until one fails or it is too old."""
 
-    def __init__(self, longest: float) -> None:
-        """Keep a poll for `longest` seconds."""
+    def __init__(self, longest: float, now: Callable[[], float] = time.time) -> None:
+        """Keep a poll for `longest` seconds, as `now` tells the Unix time."""
         self._longest = longest
+        self._now = now
         self._lock = threading.Lock()
         self._poll: Poll | None = None
         self._problem = "the first poll has not ended yet"
@@ -47,7 +48,7 @@ class Ledger:
         with self._lock:
             if self._poll is None:
                 raise SourceError(self._problem)
-            if time.time() - self._poll.at > self._longest:
+            if self._now() - self._poll.at > self._longest:
                 message = "no recent result"
                 raise SourceError(message)
             return self._poll

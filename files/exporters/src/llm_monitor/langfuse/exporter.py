@@ -1,6 +1,8 @@
 """Puts the Langfuse exporter together."""
 
 import ipaddress
+import time
+from collections.abc import Callable
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
@@ -61,10 +63,18 @@ class Settings(ExporterSettings):
         return self
 
 
-def build(settings: Settings, repository: Repository | None = None) -> Exporter:
-    """Return the exporter over the Langfuse of the settings, or over `repository` instead."""
-    complaints = Complaints(__name__)
-    ledger = Ledger(2 * settings.interval)
+def build(
+    settings: Settings,
+    repository: Repository | None = None,
+    complaints: Complaints | None = None,
+    now: Callable[[], float] = time.time,
+) -> Exporter:
+    """Return the exporter over the Langfuse of the settings, or over `repository` instead.
+
+    Such a repository counts its failures in `complaints`; `now` tells the Unix time.
+    """
+    complaints = complaints or Complaints(__name__)
+    ledger = Ledger(2 * settings.interval, now)
     on_scrape, background = collectors(
         repository or _repository(settings, complaints),
         complaints,

@@ -41,13 +41,21 @@ class Desk:
     """
 
     def __init__(
-        self, source: LitellmSource, patience: float, clock: Callable[[], float] = time.monotonic
+        self,
+        source: LitellmSource,
+        patience: float,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = time.time,
     ) -> None:
-        """Let `source` take at most `patience` seconds for an answer; `clock` times readings."""
+        """Let `source` take at most `patience` seconds for an answer.
+
+        `clock` times readings, `now` tells the Unix time that health checks are held against.
+        """
         self.source = source
         self.catalogue = Catalogue(source, clock)
         self._patience = patience
         self._clock = clock
+        self._now = now
         self._lock = threading.Lock()
         self._totals = Totals()
         self._newest: tuple[float, Traffic] | None = None
@@ -123,7 +131,7 @@ class Desk:
         a request there.
         """
         check = self.check(one)
-        if check is not None and time.time() - check.at < self._checks_count:
+        if check is not None and self._now() - check.at < self._checks_count:
             return check.healthy
         return traffic.available.get(one.id)
 

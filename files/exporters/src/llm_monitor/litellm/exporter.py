@@ -1,5 +1,8 @@
 """Puts the LiteLLM exporter together."""
 
+import time
+from collections.abc import Callable
+
 from pydantic import Field
 
 from llm_monitor.base.config.model import Duration, ExporterSettings, Secret, WebAddress
@@ -29,10 +32,19 @@ class Settings(ExporterSettings):
     )
 
 
-def build(settings: Settings, source: LitellmSource | None = None) -> Exporter:
-    """Return the LiteLLM exporter over the proxy that `settings` name, or over `source`."""
+def build(
+    settings: Settings,
+    source: LitellmSource | None = None,
+    clock: Callable[[], float] = time.monotonic,
+    now: Callable[[], float] = time.time,
+) -> Exporter:
+    """Return the LiteLLM exporter over the proxy that `settings` name, or over `source`.
+
+    `clock` and `now` tell the time that has passed and the Unix time.
+    """
     key = settings.api_key.get_secret_value() if settings.api_key else None
-    desk = Desk(source or HttpSource(settings.url, key, settings.ca_file), settings.timeout)
+    asked = source or HttpSource(settings.url, key, settings.ca_file)
+    desk = Desk(asked, settings.timeout, clock, now)
     probe_interval = settings.probe_interval if settings.active_probes else None
     return Exporter(
         name="litellm",

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from llm_monitor.base.errors import SourceError
 from llm_monitor.mock.world.step import State
+from llm_monitor.mock.world.traces import Traces
 from llm_monitor.mock.world.world import World
 
 _UPTIME_SECONDS = 1200.0
@@ -39,6 +40,10 @@ class View:
         if kept is None or kept[0] != moment:
             kept = self._kept = moment, self._world.at(moment)
         return kept[1]
+
+    def told(self, seconds: float) -> Traces:
+        """Return what Langfuse was told within the last `seconds`, a window of the exporter's."""
+        return self._world.told(self.state(), seconds)
 
     def asked(self, exporter: str) -> State:
         """Return how everything is, for an exporter's question.

@@ -10,6 +10,7 @@ Name = Annotated[str, Field(pattern=_NAME, description="lower case letters, digi
 Share = Annotated[float, Field(ge=0, le=1, description="a ratio from 0 to 1")]
 Positive = Annotated[float, Field(gt=0, description="a number above 0")]
 Size = Annotated[float, Field(ge=0, description="a size in GB (10^9 bytes)")]
+Service = Literal["litellm", "litellm_database", "langfuse"]
 
 
 class Part(BaseModel):
@@ -140,6 +141,7 @@ class Container(Part):
         memory_limit: What it may use, in GB; 0 for no limit.
         cpu_limit: Cores that it may use; 0 for no limit.
         health: Whether it has a health check.
+        serves: What stands still while it is down.
     """
 
     name: Name
@@ -150,6 +152,7 @@ class Container(Part):
     memory_limit: Size = 0.0
     cpu_limit: float = Field(default=0.0, ge=0)
     health: bool = False
+    serves: Service | None = None
 
 
 class Disk(Part):

@@ -61,6 +61,23 @@ class Buckets:
         added[..., 1:] -= added[..., :-1].copy()
         return counts + added.astype(np.int64)
 
+    def quantile(self, counts: Counts, share: float) -> float | None:
+        """Return below what that share of one histogram's observations lies, None without any.
+
+        Within a bucket they are taken to lie evenly, as Prometheus does.
+        """
+        below = np.cumsum(counts)
+        if not below[-1]:
+            return None
+        wanted = share * below[-1]
+        place = int(np.searchsorted(below, wanted))
+        if place == len(self.bounds):
+            return self.bounds[-1]
+        lower = self.bounds[place - 1] if place else 0.0
+        before = below[place] - counts[place]
+        within = (wanted - before) / max(1, counts[place])
+        return float(lower + (self.bounds[place] - lower) * within)
+
     def total(self, counts: Counts) -> Floats:
         """Return the sums of the observations in `counts`, in seconds."""
         total: Floats = counts @ self._typical

@@ -1,7 +1,9 @@
 """One step of the simulated servers: each part after what the others do to it."""
 
 from dataclasses import dataclass
+from typing import get_args
 
+from llm_monitor.mock.fleet.layout import Service
 from llm_monitor.mock.world import containers, engine, gateway, gpus, host, strains
 from llm_monitor.mock.world.chance import Chance
 from llm_monitor.mock.world.containers import Containers
@@ -53,12 +55,12 @@ class State:
             forces=forces,
             demand=Demand.start(servers, routes),
             serving=Serving.start(servers, len(plan.traits.names)),
-            gateway=Gateway.start(servers, plan.routes),
+            gateway=Gateway.start(servers, plan.routes, time),
             gpus=Gpus.start(servers, plan.seats),
             xids=gpus.counted({}, strains.on_driver(plan, Forces(), forces, (time, time))),
             containers=Containers.start(servers, plan.crew, time),
             host=Host.start(servers, plan.frame),
-            traces=Traces.start(servers, routes, time),
+            traces=Traces.start(servers, routes),
         )
 
 
@@ -72,29 +74,33 @@ def step(before: State, plan: Plan, forces: Forces, moment: Moment, chance: Chan
     crew = containers.live(before.containers, plan.crew, befalls)
     begun = crew.started != before.containers.started
     answers = strains.answering(crew, plan, forces, moment.time)
-    asked = chance.poisson(strains.requests(plan, forces, demand, moment) * seconds)
-    ask = strains.on_gateway(plan, forces, asked, answers, chance)
+    routing, saving, hearing = (
+        strains.works(one, crew, plan, forces, moment.time) for one in get_args(Service)
+    )
+    asked = chance.poisson(strains.requests(plan, forces, demand, moment) * routing * seconds)
+    ask = strains.on_gateway(plan, forces, moment, asked, answers, routing & saving, chance)
     flow = gateway.route(plan.routes, ask)
-    pressure = strains.on_serving(before.gpus, plan, forces, flow[0], answers)
+    pressure = strains.on_serving(before.gpus, plan, forces, flow.reached, answers)
     dither = chance.uniform(6, servers, len(plan.traits.names))
     serving = engine.step(before.serving, plan.traits, pressure, seconds, dither)
     done = before.serving, serving
-    through = gateway.step(before.gateway, plan.routes, plan.traits, ask, flow, done)
+    through = gateway.step(before.gateway, plan.routes, ask, flow, done)
     work = strains.on_work(plan, forces, before.gateway, through, seconds)
     crew = containers.use(crew, plan.crew, work, begun)
     heat = strains.on_gpus(done, crew, plan, forces, moment, chance)
     load = strains.on_host(crew, work.tokens, plan, forces, moment, chance)
-    stale = forces.any("langfuse_stale")
     new = strains.on_driver(plan, before.forces, forces, (before.time, moment.time))
+    hearing &= not forces.any("langfuse_stale")
+    reborn = (begun & plan.services["litellm"]).any(axis=1)
     return State(
         time=moment.time,
         forces=forces,
         demand=demand,
         serving=serving.restarted(begun[:, : plan.crew.models]),
-        gateway=through,
+        gateway=through.restarted(reborn, moment.time),
         gpus=gpus.step(before.gpus, plan.seats, heat),
         xids=gpus.counted(before.xids, new),
         containers=crew,
         host=host.step(before.host, plan.frame, load),
-        traces=before.traces.step(moment.time, before.gateway, through, stale=stale),
+        traces=before.traces.step(moment.time, before.gateway, through, hearing),
     )

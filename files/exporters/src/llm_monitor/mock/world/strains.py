@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from llm_monitor.mock.fleet.layout import Service
 from llm_monitor.mock.scenario.faults import Fault
 from llm_monitor.mock.world import containers, gateway, gpus, host
 from llm_monitor.mock.world.chance import Chance
@@ -59,6 +60,13 @@ def answering(crew: Containers, plan: Plan, forces: Forces, time: float) -> Flag
     return answers
 
 
+def works(service: Service, crew: Containers, plan: Plan, forces: Forces, time: float) -> Flags:
+    """Return whether a service answers, by server: its containers have come up, if it has any."""
+    there = crew.running & (time - crew.started >= plan.crew.loading)
+    up: Flags = np.logical_and.reduce(there, axis=1, keepdims=True, where=plan.services[service])
+    return up & np.bool_(not forces.any(f"{service}_down"))
+
+
 def requests(plan: Plan, forces: Forces, demand: Demand, moment: Moment) -> Floats:
     """Return how many requests a second clients make, by server and route, on average."""
     routes = plan.routes
@@ -71,23 +79,29 @@ def requests(plan: Plan, forces: Forces, demand: Demand, moment: Moment) -> Floa
     rate = np.where(overload > 0, most * overload, rate)
     factor[forces.flags("model_idle", routes.names)] = 0.0
     factor[forces.flags("unrouted", routes.names)] = 0.0
-    if forces.any("litellm_down"):
-        factor *= 0.0
     return rate * factor
 
 
 def on_gateway(
-    plan: Plan, forces: Forces, asked: Counts, answers: Flags, chance: Chance
+    plan: Plan,
+    forces: Forces,
+    moment: Moment,
+    asked: Counts,
+    answers: Flags,
+    saves: Flags,
+    chance: Chance,
 ) -> gateway.Strain:
-    """Return what clients ask of LiteLLM."""
+    """Return what clients ask of LiteLLM, which `saves` health checks if its database answers."""
     names = plan.routes.names
     return gateway.Strain(
+        time=moment.time,
+        saves=saves,
         requests=asked,
         refused=np.full(asked.shape, forces.error_rate),
         failing=np.broadcast_to(forces.values("provider_errors", names, _value), asked.shape),
         answers=answers,
         price=np.maximum(1.0, forces.values("spend", names, _value)),
-        dither=chance.uniform(4, *asked.shape),
+        dither=chance.uniform(6, *asked.shape),
     )
 
 

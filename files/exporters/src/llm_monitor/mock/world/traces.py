@@ -1,88 +1,103 @@
 """What Langfuse has been told, and how much of it in the last while."""
 
+from bisect import bisect_right
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 
-from llm_monitor.mock.world.gateway import Gateway
-from llm_monitor.mock.world.state import Counted, Grown
+from llm_monitor.langfuse.facts import WINDOWS
+from llm_monitor.mock.world.gateway import LATENCY_BUCKETS, Gateway
+from llm_monitor.mock.world.state import Counted, Flags, Floats, Grown, between
 
-_LONGEST = 86400.0
+# Moments of a window that are remembered. Between two of them as much happened in each second.
+_MOMENTS = 30
+# How far before the moment noted last others are still asked for.
+_SLACK = 60.0
 
 
 @dataclass(slots=True)
 class Traces:
-    """What Langfuse has been told, by server and route.
+    """What Langfuse has been told, by server and route (but for the first).
 
     Attributes:
-        newest: When the newest trace began, Unix time.
+        newest: When the newest trace began, Unix time, by server; 0 while there is none.
         observations: Observations that began.
         errors: Those of them that failed.
         input_tokens: Their tokens of prompts.
         output_tokens: Their tokens of answers.
         cost: What they cost, in USD.
+        latency: Time from their start to their end.
+        first_token: Time from their start to their first token.
     """
 
-    newest: float
+    newest: Floats
     observations: Counted
     errors: Counted
     input_tokens: Counted
     output_tokens: Counted
     cost: Grown
+    latency: Counted
+    first_token: Counted
 
     @classmethod
-    def start(cls, servers: int, routes: int, time: float) -> "Traces":
+    def start(cls, servers: int, routes: int) -> "Traces":
         """Return a Langfuse that knows nothing yet."""
         none = np.zeros((servers, routes), np.int64)
-        return cls(time, none, none, none, none, np.zeros((servers, routes)))
+        times = LATENCY_BUCKETS.empty(servers, routes)
+        cost = np.zeros((servers, routes))
+        return cls(np.zeros(servers), none, none, none, none, cost, times, times)
 
-    def step(self, time: float, earlier: Gateway, later: Gateway, *, stale: bool) -> "Traces":
-        """Return what it knows after a step of LiteLLM's: nothing new when it is `stale`."""
-        if stale:
-            return self
-        failed = (later.failed - earlier.failed).sum(axis=-1)
-        ended = later.succeeded - earlier.succeeded + failed
+    def step(self, time: float, earlier: Gateway, later: Gateway, hears: Flags) -> "Traces":
+        """Return what it knows after a step of LiteLLM's: nothing new where it hears nothing."""
+        failed = (later.failed - earlier.failed).sum(axis=-1) * hears
+        ended = (later.succeeded - earlier.succeeded) * hears + failed
+        deep = hears[..., None]
         return Traces(
-            newest=time if ended.any() else self.newest,
+            newest=np.where(ended.any(axis=1), time, self.newest),
             observations=self.observations + ended,
             errors=self.errors + failed,
-            input_tokens=self.input_tokens + later.input_tokens - earlier.input_tokens,
-            output_tokens=self.output_tokens + later.output_tokens - earlier.output_tokens,
-            cost=self.cost + later.spend - earlier.spend,
+            input_tokens=self.input_tokens + (later.input_tokens - earlier.input_tokens) * hears,
+            output_tokens=self.output_tokens
+            + (later.output_tokens - earlier.output_tokens) * hears,
+            cost=self.cost + (later.spend - earlier.spend) * hears,
+            latency=self.latency + (later.latency - earlier.latency) * deep,
+            first_token=self.first_token + (later.first_token - earlier.first_token) * deep,
         )
 
     def since(self, earlier: "Traces") -> "Traces":
         """Return what came after `earlier`."""
-        return Traces(
-            self.newest,
-            self.observations - earlier.observations,
-            self.errors - earlier.errors,
-            self.input_tokens - earlier.input_tokens,
-            self.output_tokens - earlier.output_tokens,
-            self.cost - earlier.cost,
-        )
+        names = [one.name for one in fields(self) if one.name != "newest"]
+        came = {name: getattr(self, name) - getattr(earlier, name) for name in names}
+        return Traces(newest=self.newest, **came)
 
 
 class Book:
-    """Remembers what Langfuse knew at each moment of the last day."""
+    """Remembers what Langfuse knew, at as many moments as each window needs."""
 
-    def __init__(self, pace: float) -> None:
-        """Remember one moment in `pace` seconds."""
-        self._pace = pace
-        self._entries: deque[tuple[float, Traces]] = deque()
+    def __init__(self, windows: Sequence[float] = tuple(WINDOWS.values())) -> None:
+        """Remember for windows of so many seconds."""
+        self._entries: dict[float, deque[tuple[float, Traces]]] = {one: deque() for one in windows}
 
     def note(self, time: float, traces: Traces) -> None:
-        """Remember `traces`, unless a moment almost as late is remembered."""
-        entries = self._entries
-        if entries and time - entries[-1][0] < self._pace:
-            return
-        entries.append((time, traces))
-        while entries[0][0] < time - _LONGEST - self._pace:
-            entries.popleft()
+        """Remember `traces` for each window for which none almost as late is remembered."""
+        for seconds, entries in self._entries.items():
+            if not entries or time - entries[-1][0] >= seconds / _MOMENTS:
+                entries.append((time, traces))
+            while len(entries) > 1 and entries[1][0] <= time - seconds - _SLACK:
+                entries.popleft()
 
     def window(self, time: float, now: Traces, seconds: float) -> Traces:
-        """Return what came within the last `seconds` before `time`; less where less is known."""
-        times = [moment for moment, _ in self._entries]
-        place = int(np.searchsorted(times, time - seconds, side="right")) - 1
-        return now.since(self._entries[max(0, place)][1])
+        """Return what came within the last `seconds` before `time`; less where less is known.
+
+        Raises:
+            KeyError: When nothing is remembered for such a window.
+        """
+        entries = [*self._entries[seconds], (time, now)]
+        start = time - seconds
+        place = bisect_right(entries, start, key=lambda entry: entry[0])
+        if not place:
+            return now.since(entries[0][1])
+        (earlier, before), (later, after) = entries[place - 1], entries[place]
+        return now.since(between(before, after, (start - earlier) / (later - earlier)))

@@ -9,7 +9,7 @@ from llm_monitor.mock.world.forces import Forces
 from llm_monitor.mock.world.plan import Plan
 from llm_monitor.mock.world.state import Moment, between
 from llm_monitor.mock.world.step import State, step
-from llm_monitor.mock.world.traces import Book
+from llm_monitor.mock.world.traces import Book, Traces
 
 STEP_SECONDS = 30.0
 
@@ -24,7 +24,7 @@ class World:
         servers: How many there are.
         start: When they boot, Unix time.
         course: Tells the forces of every moment.
-        book: What Langfuse knew at each moment of the last day.
+        book: What Langfuse knew at moments of the last day.
     """
 
     def __init__(
@@ -42,9 +42,10 @@ class World:
     def _reset(self) -> None:
         """Begin anew at the start."""
         self._number = 0
-        self.book = Book(60.0 if self.servers == 1 else 300.0)
         self._later = State.start(self.plan, self.servers, self.start, self.course(self.start))
         self._earlier = self._later
+        self.book = Book()
+        self.book.note(self.start, self._later.traces)
 
     def at(self, time: float) -> State:
         """Return everything at a moment; one before the last step is worked out from the start.
@@ -60,10 +61,19 @@ class World:
                 self._reset()
             while self._later.time < time:
                 self._advance()
-            if self._later is self._earlier:
+            if time == self._later.time:
                 return self._later
             share = (time - self._earlier.time) / (self._later.time - self._earlier.time)
             return between(self._earlier, self._later, share)
+
+    def told(self, state: State, seconds: float) -> Traces:
+        """Return what Langfuse was told within the last `seconds` before `state`.
+
+        Raises:
+            KeyError: When they are none of WINDOWS.
+        """
+        with self._lock:
+            return self.book.window(state.time, state.traces, seconds)
 
     def _advance(self) -> None:
         self._number += 1
