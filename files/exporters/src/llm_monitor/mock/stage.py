@@ -40,6 +40,8 @@ class Stage:
         start = clock.now()
         self._programme = Programme(start, library.course(scenario))
         self._world = World(fleet, self._programme, start - up_before, seed)
+        # Worked out here, not in the first scrape, which has a deadline.
+        self._world.at(start)
 
     @property
     def scenario(self) -> str:
@@ -85,6 +87,5 @@ class Stage:
             message = f"it is not 0 to {LONGEST_JUMP:.0f} seconds"
             raise ValueError(message)
         now = self._clock.advance(seconds)
-        # Worked out here, not in the next scrape, which has a deadline.
         self._world.at(now)
         return now
