@@ -265,3 +265,30 @@ def test_the_exporter_over_a_database_that_goes_and_comes_back(
     assert "refused" in reasons
     assert len(set(reasons)) == len(reasons) <= 2
     assert told.count("upstream recovered") == 1
+
+
+def test_what_the_database_says_of_a_password_is_told_nowhere(
+    database: Database, start_exporter: Start, tmp_path: Path
+) -> None:
+    server, password = database.server, database.password
+    server.execute("CREATE DATABASE echo", database="postgres")
+    for statement in (
+        f"""CREATE FUNCTION say() RETURNS text LANGUAGE plpgsql AS $$ BEGIN
+            RAISE WARNING 'the password is {password}';
+            RAISE EXCEPTION 'the password is {password}' USING HINT = '{password}',
+                DETAIL = '{password}', ERRCODE = 'XX000'; END $$""",
+        """CREATE VIEW traces AS SELECT now() AT TIME ZONE 'UTC' - interval '1 minute' AS timestamp,
+            say() AS session_id, '' AS user_id""",
+        "GRANT SELECT ON traces TO monitor",
+    ):
+        server.execute(statement, database="echo")
+    secret = tmp_path / "url"
+    secret.write_text(server.url("monitor", password, "echo"))
+    settings = {"LANGFUSE__DATABASE_FILE": str(secret), "LOG_LEVEL": "debug", "MIN_INTERVAL": "0"}
+    running = start_exporter("langfuse", settings)
+    wait_for(lambda: '{collector="usage"} 0' in running.get().text, 20)
+    told = [running.get(path).text for path in ("/metrics", "/api/v1/usage", "/docs")]
+    told += [running.output.read_text(), running.get("/openapi.json").text]
+    told += [Path(f"/proc/{running.process.pid}/{it}").read_text() for it in ("cmdline", "environ")]
+    assert "it answered with the error XX000" in running.output.read_text()
+    assert not [text for text in told if password in text]

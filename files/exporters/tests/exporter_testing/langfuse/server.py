@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import yaml
 
+from exporter_testing.hostile import relay
 from exporter_testing.langfuse.data import Observation, Project, Score, Trace, quantiles
 from exporter_testing.process import TESTS
 from llm_monitor.base.collection.collector import Deadline
@@ -61,7 +62,8 @@ class Langfuse:
 
     Attributes:
         project: What it holds.
-        says: What it answers to a path instead of what it knows, for as long as it is set.
+        says: What it answers to a path instead of what it knows, for as long as it is set; the
+            address of a server that answers in its place.
         once: What it answers next, whatever is asked, one for each request with keys.
         documented_only: Whether it refuses what its OpenAPI document does not have.
         page: Most items on a page of days.
@@ -70,7 +72,7 @@ class Langfuse:
     """
 
     project: Project
-    says: dict[str, Answer] = field(default_factory=dict)
+    says: dict[str, Answer | str] = field(default_factory=dict)
     once: list[Answer] = field(default_factory=list)
     documented_only: bool = False
     page: int = 50
@@ -84,7 +86,7 @@ class Langfuse:
         """Return the paths of all requests but the probes, in their order."""
         return [one.path for one in self.asked if one.path not in _OPEN]
 
-    def answer(self, one: Asked) -> Answer:
+    def answer(self, one: Asked) -> Answer | str:
         if one.path not in _OPEN:
             if one.headers.get("authorization") != _basic():
                 return said(401, '{"message":"Invalid credentials"}')
@@ -136,7 +138,12 @@ def serving(langfuse: Langfuse) -> Iterator[Langfuse]:
             headers = {name.lower(): value for name, value in self.headers.items()}
             one = Asked(parts.path, dict(parse_qsl(parts.query)), headers, time.monotonic())
             langfuse.asked.append(one)
-            status, extra, body = langfuse.answer(one)
+            answer = langfuse.answer(one)
+            if isinstance(answer, str):
+                relay(answer, self.connection)
+                self.close_connection = True
+                return
+            status, extra, body = answer
             self.send_response(status)
             for name, value in {**extra, "content-length": str(len(body))}.items():
                 self.send_header(name, value)

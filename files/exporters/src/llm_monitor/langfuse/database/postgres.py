@@ -4,6 +4,7 @@ Tables and columns: Langfuse's packages/shared/prisma/schema.prisma. All time co
 and have no time zone: they are UTC.
 """
 
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from llm_monitor.base.collection.collector import Deadline
 from llm_monitor.base.upstream.complaints import Complaints
 from llm_monitor.base.upstream.errors import Reason, UpstreamError
-from llm_monitor.langfuse.database.rows import ENDPOINT, NEWEST_DAYS, models_of, scores_of
+from llm_monitor.langfuse.database.rows import NEWEST_DAYS, Questions, models_of, scores_of
 from llm_monitor.langfuse.facts import WINDOWS, Poll, Row, Usage
 
 _SOURCE = "postgresql"
@@ -72,6 +73,9 @@ _REASONS: Mapping[str, tuple[Reason, str]] = {
     "08": (Reason.CONNECTION, "the connection failed"),
 }
 
+# Whatever else is in its place is text of the server's.
+_SQLSTATE = re.compile(r"[0-9A-Z]{5}")
+
 _log = structlog.get_logger(__name__)
 
 
@@ -82,12 +86,12 @@ class PostgresRepository:
         """Ask the database at `url`; a statement may take `timeout` seconds."""
         self._address = address(url)
         self._timeout = timeout
-        self._complaints = complaints
+        self._questions = Questions(complaints)
         self._warned = False
 
     def version(self, deadline: Deadline, /) -> str:
         """Return that the database answers; Langfuse's version is not in it."""
-        with self._connection(deadline) as connection:
+        with self._questions.asking("version"), self._connection(deadline) as connection:
             connection.execute(text("SELECT 1"))
         return ""
 
@@ -98,7 +102,7 @@ class PostgresRepository:
     def poll(self, deadline: Deadline, /) -> Poll:
         """Return what happened in each window up to now."""
         now = time.time()
-        with self._connection(deadline) as connection:
+        with self._questions.asking("poll"), self._connection(deadline) as connection:
             windows = {
                 window: self._usage(connection, now - seconds, now, deadline)
                 for window, seconds in WINDOWS.items()
@@ -149,13 +153,7 @@ class PostgresRepository:
                 connection.execute(text("SET TRANSACTION READ ONLY"))
                 yield connection
         except SQLAlchemyError as error:
-            failed = self._failure(error)
-            self._complaints.failed(ENDPOINT, failed)
-            raise failed from None
-        except UpstreamError as error:
-            self._complaints.failed(ENDPOINT, error)
-            raise
-        self._complaints.recovered(ENDPOINT)
+            raise self._failure(error) from None
 
     def _engine(self, deadline: Deadline) -> Engine:
         wait = max(2, int(min(self._timeout, _LONGEST_CONNECT, deadline.remaining())))
@@ -206,7 +204,8 @@ def _unnamed(cause: BaseException | None, state: str) -> tuple[Reason, str]:
     libpq tells no code for what happens before a session has begun, only sentences of its own.
     """
     if state:
-        return Reason.STATUS, f"it answered with the error {state}"
+        known = _SQLSTATE.fullmatch(state)
+        return Reason.STATUS, f"it answered with the error {state if known else 'of no known kind'}"
     told = str(cause).lower()
     if "password" in told or "authentication" in told or "no pg_hba.conf entry" in told:
         return _REASONS["28"]
