@@ -9,9 +9,9 @@ from typing import Any, Literal, TypeVar
 import structlog
 
 from llm_monitor.base.collection.collector import Deadline
-from llm_monitor.base.docker.client import ask
+from llm_monitor.base.docker.client import RefusedError, ask
 from llm_monitor.base.docker.containers import Container
-from llm_monitor.base.errors import SourceError
+from llm_monitor.base.errors import SourceError, SourceMissingError
 from llm_monitor.base.files import Garbled
 
 # Less than what a collection may last, so that a GPU exporter that hangs costs its own answer only.
@@ -137,11 +137,24 @@ class GpuUse:
                 learnt = read(answer)
         except SourceError as error:
             if not self._failing:
-                _log.warning("the GPU exporter does not tell who uses GPUs", error=str(error))
+                sentence = f"{self._address}{path}: {_meaning(error)}"
+                _log.warning("the GPU exporter does not tell who uses GPUs", error=sentence)
             self._failing.add(path)
             return nothing
         self._failing.discard(path)
         return learnt
+
+
+def _meaning(error: SourceError) -> str:
+    """Return what an error means, without what was answered: that may hold the token."""
+    cause = error.__cause__
+    if isinstance(error, RefusedError):
+        return f"status {error.status}"
+    if isinstance(error, SourceMissingError):
+        return "not found"
+    if isinstance(cause, OSError):
+        return cause.strerror or "no complete answer in time"
+    return f"not as expected ({type(cause).__name__})"
 
 
 def _used(processes: Iterable[Any]) -> tuple[Used, Used]:
