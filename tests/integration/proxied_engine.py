@@ -101,7 +101,7 @@ def proxied(folder: Path, engine: Path, changes: Mapping[str, str] | None = None
     with (folder / "haproxy.log").open("w") as log:
         process = subprocess.Popen(command, env=_environment(), stdout=log, stderr=subprocess.STDOUT)
     try:
-        wait_for(lambda: listening.exists() or process.poll() is not None)
+        wait_for(lambda: _listens(listening) or process.poll() is not None)
         assert process.poll() is None, (folder / "haproxy.log").read_text()
         yield listening
     finally:
@@ -109,6 +109,12 @@ def proxied(folder: Path, engine: Path, changes: Mapping[str, str] | None = None
         process.send_signal(signal.SIGUSR1)
         process.wait(5)
         listening.unlink(missing_ok=True)
+
+
+def _listens(path: Path) -> bool:
+    """Return whether somebody listens: the socket is there a moment before."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        return connection.connect_ex(str(path)) == 0
 
 
 def haproxy() -> str:

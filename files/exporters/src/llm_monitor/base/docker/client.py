@@ -1,7 +1,7 @@
 """A small client of the Docker Engine API (https://docs.docker.com/reference/api/engine/).
 
 It only reads, and only what the read-only proxy in front of the engine lets through: /_ping,
-/version, /info, /events, /containers/json and /containers/{id}/json. Paths carry no version: an
+/events, /containers/json (all=1 or no query) and /containers/{id}/json. Paths carry no version: an
 engine then answers in the newest one that it speaks, whereas a fixed old one is refused by later
 engines (29 wants 1.44 or later).
 """
