@@ -15,8 +15,9 @@ description:
   - Types, choices and required variables come from the roles' C(meta/argument_specs.yml). What a value must be beyond
     that follows from its name, for example C(_port), C(_interval), C(_size) or C(_listen_address).
   - Variables must also fit together. No port may be used twice on a host, a scrape may not take longer than its
-    interval, the image source must have what it needs (a bundle holds the images of the host's services), and exporters
-    that listen on the network need a token.
+    interval, the image source must have what it needs (a bundle holds the images of the host's services), exporters
+    must have something to ask at an address that leads out of their own container, and those that listen on the network
+    need a token.
   - A secret in C(alertmanager_receivers), C(alertmanager_global), C(prometheus_remote_write) or
     C(prometheus_extra_scrape_configs) that Alertmanager or Prometheus can't read from a file is refused, with what to
     do instead, for anyone on the host could read it.
