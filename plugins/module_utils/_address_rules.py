@@ -58,7 +58,7 @@ def is_database_url(value: Any) -> bool:
         return True
     try:
         # The exporter takes that of ClickHouse apart as any other, so the password may not hold a `/` either.
-        return urlsplit(value).hostname == match["host"].strip("[]").lower()
+        return bool(urlsplit(value).hostname == match["host"].strip("[]").lower())
     except ValueError:
         return False
 
