@@ -26,9 +26,13 @@ PUBLIC_KEY = "pk-lf-planted-public-key"
 SECRET_KEY = "sk-lf-planted-secret-key"  # noqa: S105 - planted
 GENERATIONS = ("/api/public/v2/metrics", "/api/public/metrics", "/api/public/metrics/daily")
 
-DOCUMENTED = yaml.safe_load((TESTS / "langfuse" / "documented.yaml").read_text(encoding="utf-8"))
-_OLDER = DOCUMENTED["older"]
-_PATHS = {**DOCUMENTED["paths"], **_OLDER["paths"]}
+# As `python -m exporter_testing.langfuse.extract` takes it out of Langfuse's OpenAPI document.
+DOCUMENTED = json.loads((TESTS / "langfuse" / "documented.json").read_text(encoding="utf-8"))
+_OLDER = yaml.safe_load((TESTS / "langfuse" / "undocumented.yaml").read_text(encoding="utf-8"))
+_PATHS = {
+    **{path: one["parameters"] for path, one in DOCUMENTED["paths"].items()},
+    **_OLDER["paths"],
+}
 _OPEN = frozenset({"/api/public/health", "/api/public/ready"})
 
 Item = Trace | Observation | Score
@@ -331,12 +335,32 @@ def _use(name: str | None, group: Sequence[Observation]) -> Row:
     }
 
 
+# What is always there, but no project here has.
+_NOT_TOLD_OF_OBSERVATIONS: Row = {
+    "projectId": "p",
+    **dict.fromkeys(("parentObservationId", "modelId", "inputPrice", "outputPrice", "totalPrice")),
+}
+_NOT_TOLD_OF_TRACES: Row = {
+    **dict.fromkeys(("name", "release", "version")),
+    "tags": [],
+    "public": False,
+    "environment": "default",
+}
+
+
 def _observations(langfuse: Langfuse, one: Asked) -> Row:
     since = _unix(one.params["fromStartTime"])
     found = [it for it in langfuse.project.observations if it.start >= since]
     found.sort(key=lambda it: -it.start)
     data = [
-        {"id": it.id, "traceId": it.trace, "startTime": _iso(it.start)}
+        {
+            **_NOT_TOLD_OF_OBSERVATIONS,
+            "id": it.id,
+            "traceId": it.trace,
+            "startTime": _iso(it.start),
+            "endTime": None if it.end is None else _iso(it.end),
+            "type": "GENERATION" if it.model else "SPAN",
+        }
         for it in found[: int(one.params["limit"])]
     ]
     return {"data": data, "meta": {"cursor": "eyJsYXN0Ijp0cnVlfQ=="}}
@@ -346,11 +370,20 @@ def _traces(langfuse: Langfuse, one: Asked) -> Row:
     assert one.params["orderBy"] == "timestamp.desc"
     found = [it for it in langfuse.project.traces if it.at >= _unix(one.params["fromTimestamp"])]
     found.sort(key=lambda it: -it.at)
+    limit = int(one.params["limit"])
     data = [
-        {"id": it.id, "timestamp": _iso(it.at), "userId": it.user, "sessionId": it.session}
-        for it in found[: int(one.params["limit"])]
+        {
+            **_NOT_TOLD_OF_TRACES,
+            "id": it.id,
+            "timestamp": _iso(it.at),
+            "userId": it.user,
+            "sessionId": it.session,
+            "htmlPath": f"/project/p/traces/{it.id}",
+        }
+        for it in found[:limit]
     ]
-    meta = {"page": 1, "limit": 1, "totalItems": len(found), "totalPages": len(found)}
+    pages = -(-len(found) // limit)
+    meta = {"page": 1, "limit": limit, "totalItems": len(found), "totalPages": pages}
     return {"data": data, "meta": meta}
 
 
