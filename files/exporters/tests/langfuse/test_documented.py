@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from exporter_testing.langfuse.server import DOCUMENTED, GENERATIONS, Asking, Langfuse
+from exporter_testing.langfuse.queries import DOCUMENTED
+from exporter_testing.langfuse.server import GENERATIONS, Asking, Langfuse
 
 KINDS: dict[str, type | tuple[type, ...]] = {
     "object": dict,
