@@ -42,7 +42,7 @@ from measuring import (
 
 sys.path.append(str(PROJECT / "tests"))
 
-from exporter_testing.nvml import FakeNvml, Process
+from exporter_testing.gpu.nvml import FakeNvml, Process
 
 PEER = "nvitop-exporter"
 PEER_PACKAGES = [f"{PEER}==1.7.2", "nvitop==1.7.2", "nvidia-ml-py==13.615.71", "prometheus-client==0.26.0"]
