@@ -6,18 +6,17 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from ansible_collections.llmops.monitoring.plugins.module_utils._docker import DEFAULT_SOCKET
+from ansible_collections.llmops.monitoring.tests.integration.programs import free_port, wait_for
 
 EXPORTER = Path(sys.executable).with_name("llm-monitor-exporter")
 ENGINE = os.environ.get("DOCKER_HOST", DEFAULT_SOCKET).removeprefix("unix://")
@@ -64,18 +63,3 @@ def exporting(name: str, folder: Path, settings: dict[str, str], **environment: 
     finally:
         process.terminate()
         process.wait(5)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
-    """Wait until `condition` holds; fail when it does not within `seconds`."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"{condition} did not hold within {seconds} s"
-        time.sleep(0.1)

@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from ansible_collections.llmops.monitoring.tests.integration.exporters.running import ENGINE, exporting, wait_for
+from ansible_collections.llmops.monitoring.tests.integration.exporters.running import ENGINE, exporting
+from ansible_collections.llmops.monitoring.tests.integration.programs import wait_for
 from ansible_collections.llmops.monitoring.tests.integration.tiny_image import imported
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.llmops.monitoring.tests.integration.exporters.running import ENGINE, exporting, wait_for
+from ansible_collections.llmops.monitoring.tests.integration.exporters.running import ENGINE, exporting
+from ansible_collections.llmops.monitoring.tests.integration.programs import wait_for
 from ansible_collections.llmops.monitoring.tests.integration.tiny_image import imported
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -64,7 +65,7 @@ def run(images: dict[str, str]) -> Iterator[Run]:
             options = [f"--volume={here}:{there}:ro" for here, there in mounts.items()]
             options += [f"--label={label}" for label in (*labels, "secret=planted-in-a-label")]
             options += [f"--env=PYTHONHOME={sys.base_prefix}", "--env=VLLM_API_KEY=planted-in-the-environment"]
-            command = [f"/bin/{PYTHON}", program, *arguments, "--metrics=/metrics.txt"]
+            command = [f"/bin/{os.path.basename(PYTHON)}", program, *arguments, "--metrics=/metrics.txt"]
             subprocess.run(
                 ["docker", "run", "--detach", "--name", name, "--network", network, *options, images[image], *command],
                 check=True,

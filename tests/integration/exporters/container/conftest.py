@@ -14,12 +14,8 @@ from pathlib import Path
 import pytest
 from ansible_collections.llmops.monitoring.tests.integration.exporters.container.relay import Relay
 from ansible_collections.llmops.monitoring.tests.integration.exporters.container.series import Run, docker, scrape
-from ansible_collections.llmops.monitoring.tests.integration.exporters.running import (
-    ENGINE,
-    Exporter,
-    exporting,
-    wait_for,
-)
+from ansible_collections.llmops.monitoring.tests.integration.exporters.running import ENGINE, Exporter, exporting
+from ansible_collections.llmops.monitoring.tests.integration.programs import wait_for
 from ansible_collections.llmops.monitoring.tests.integration.tiny_image import imported
 
 

@@ -16,7 +16,8 @@ from ansible_collections.llmops.monitoring.tests.integration.exporters.container
     same_as_inspect,
     scrape,
 )
-from ansible_collections.llmops.monitoring.tests.integration.exporters.running import Exporter, wait_for
+from ansible_collections.llmops.monitoring.tests.integration.exporters.running import Exporter
+from ansible_collections.llmops.monitoring.tests.integration.programs import wait_for
 
 BUSY = "while :; do :; done"
 

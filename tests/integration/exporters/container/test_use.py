@@ -16,7 +16,8 @@ from ansible_collections.llmops.monitoring.tests.integration.exporters.container
     inspect,
     scrape,
 )
-from ansible_collections.llmops.monitoring.tests.integration.exporters.running import Exporter, wait_for
+from ansible_collections.llmops.monitoring.tests.integration.exporters.running import Exporter
+from ansible_collections.llmops.monitoring.tests.integration.programs import wait_for
 
 SECRET = "planted-9d1c"
 BUSY = "while :; do :; done"

@@ -19,7 +19,7 @@ from ansible_collections.llmops.monitoring.tests.integration.exporters.litellm.o
     PROMPT_TOKENS,
     Backend,
 )
-from ansible_collections.llmops.monitoring.tests.integration.exporters.running import free_port, wait_for
+from ansible_collections.llmops.monitoring.tests.integration.programs import free_port, wait_for
 
 LITELLM = Path(__file__).resolve().parents[4] / ".cache/litellm/bin/litellm"
 

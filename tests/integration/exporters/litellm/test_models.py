@@ -22,7 +22,8 @@ from ansible_collections.llmops.monitoring.tests.integration.exporters.litellm.v
     family,
     values_of,
 )
-from ansible_collections.llmops.monitoring.tests.integration.exporters.running import Exporter, wait_for
+from ansible_collections.llmops.monitoring.tests.integration.exporters.running import Exporter
+from ansible_collections.llmops.monitoring.tests.integration.programs import wait_for
 
 
 def test_models_are_those_of_the_configuration(proxy: Proxy, exporter: Exporter) -> None:

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ansible_collections.llmops.monitoring.tests.integration.exporters.litellm.proxy import KEY, Proxy
-from ansible_collections.llmops.monitoring.tests.integration.exporters.running import Exporter, exporting, wait_for
+from ansible_collections.llmops.monitoring.tests.integration.exporters.running import Exporter, exporting
+from ansible_collections.llmops.monitoring.tests.integration.programs import wait_for
 from prometheus_client.parser import text_string_to_metric_families
 
 PREFIX = "llm_monitor_litellm_"
