@@ -26,16 +26,11 @@ description:
     patterns, names what belongs to something else. The roles register results under C(__<role>_<noun>), which starts
     with no role's name.
   - Values of variables that their spec marks with C(no_log) are never shown.
+extends_documentation_fragment: [llmops.monitoring.reads_only]
 attributes:
   action:
     description: It runs on the controller, as an action plugin.
     support: full
-  check_mode:
-    description: It only reads, so it does the same in check mode.
-    support: full
-  diff_mode:
-    description: It changes nothing, so there is nothing to show.
-    support: none
 options:
   roles:
     description:

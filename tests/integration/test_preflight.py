@@ -67,6 +67,7 @@ def taken() -> Iterator[int]:
             {"llm_monitor_components": ["exporters"], "exporters_enabled": ["vllm"]},
             ["exporters_enabled has 'vllm'", "docker_socket_proxy", "exporters_vllm_endpoints"],
         ),
+        ({"exporters_docker_socket": "/etc/hostname"}, ["exporters_docker_socket is /etc/hostname: that is no socket"]),
         (
             {"exporters_langfuse_database": "postgresql://reader@localhost/langfuse"},
             ["exporters_langfuse_database leads to 'localhost'", "host.docker.internal"],
