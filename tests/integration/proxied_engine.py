@@ -73,9 +73,11 @@ def recording(path: Path) -> Iterator[Engine]:
         request_queue_size = 128
 
     path.unlink(missing_ok=True)
-    with serving(Server(str(path), Handler)):
-        yield engine
-    path.unlink()
+    try:
+        with serving(Server(str(path), Handler)):
+            yield engine
+    finally:
+        path.unlink()
 
 
 @contextmanager

@@ -28,18 +28,18 @@ class Series:
         self._all = {(sample.name, frozenset(sample.labels.items())): sample.value for sample in samples}
         assert len(self._all) == len(samples), "a series is there twice"
 
-    def one(self, name: str, /, **labels: str) -> float | None:
+    def one(self, metric: str, /, **labels: str) -> float | None:
         """Return the value of the one series that has these labels among its own, None without one."""
-        found = self.each(name, **labels)
+        found = self.each(metric, **labels)
         assert len(found) <= 1, found
         return next(iter(found.values()), None)
 
-    def each(self, name: str, /, **labels: str) -> dict[Labels, float]:
+    def each(self, metric: str, /, **labels: str) -> dict[Labels, float]:
         wanted = set(labels.items())
-        return {pairs: value for (one, pairs), value in self._all.items() if one == name and wanted <= pairs}
+        return {pairs: value for (one, pairs), value in self._all.items() if one == metric and wanted <= pairs}
 
-    def own(self, name: str, container: str, **labels: str) -> float | None:
-        return self.one(OWN + name, container=container, **labels)
+    def own(self, metric: str, container: str, **labels: str) -> float | None:
+        return self.one(OWN + metric, container=container, **labels)
 
     def failing(self) -> set[str]:
         success = self.each(f"{OWN}collector_success")
