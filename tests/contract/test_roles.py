@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,22 @@ def test_readme_has_every_variable_with_its_default(role: Path) -> None:
         r"^\| `(\w+)` \| .+? \| (`.*?`) \|", (role / "README.md").read_text(encoding="utf-8"), re.MULTILINE
     )
     assert dict(rows) == {name: roles.shown(value) for name, value in roles.defaults_of(role).items()}
+
+
+def commands_of(tasks: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield the tasks of a file that run a command, those in blocks too, without their names."""
+    for task in tasks:
+        for part in ("block", "rescue", "always"):
+            yield from commands_of(task.get(part, []))
+        if "ansible.builtin.command" in task:
+            yield {word: value for word, value in task.items() if word != "name"}
+
+
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+def test_no_command_is_written_twice(role: Path) -> None:
+    files = sorted((role / "tasks").glob("*.yml"))
+    found = [task for file in files for task in commands_of(yaml.safe_load(file.read_text(encoding="utf-8")) or [])]
+    assert [task for number, task in enumerate(found) if task in found[:number]] == []
 
 
 def test_versions_that_stand_elsewhere_are_the_pinned_ones() -> None:

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.llmops.monitoring.plugins.module_utils._docker import ApiError, DockerClient
+from ansible_collections.llmops.monitoring.tests.integration.programs import wait_for
 from ansible_collections.llmops.monitoring.tests.integration.proxied_engine import (
     SHORT,
     Engine,
@@ -26,7 +27,6 @@ from ansible_collections.llmops.monitoring.tests.integration.proxied_engine impo
     request,
     send,
     status,
-    wait_for,
 )
 from ansible_collections.llmops.monitoring.tests.integration.tiny_image import imported
 

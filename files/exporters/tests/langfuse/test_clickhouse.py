@@ -56,6 +56,7 @@ def test_every_statement_is_limited_in_time_and_shows_the_password_to_nobody(
     clickhouse: ClickHouse,
 ) -> None:
     poll(url_of(clickhouse.port))
+    open_database(url_of(clickhouse.port), 10, Complaints("test"), "").version(Deadline.after(20))
     basic = base64.b64encode(f"monitor:{PASSWORD}".encode()).decode()
     assert {one["authorization"] for one in clickhouse.headers} == {f"Basic {basic}"}
     for params in clickhouse.asked:

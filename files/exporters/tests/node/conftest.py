@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter_testing.hosts import FILES
+from exporter_testing.node.hosts import FILES
 
 
 @pytest.fixture

@@ -13,7 +13,17 @@ from decimal import Decimal
 from typing import Any
 
 import structlog
-from sqlalchemy import URL, Connection, Engine, NullPool, RowMapping, create_engine, make_url, text
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    NullPool,
+    RowMapping,
+    create_engine,
+    event,
+    make_url,
+    text,
+)
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from llm_monitor.base.collection.collector import Deadline
@@ -92,7 +102,7 @@ class PostgresRepository:
     def version(self, deadline: Deadline, /) -> str:
         """Return that the database answers; Langfuse's version is not in it."""
         with self._questions.asking("version"), self._connection(deadline) as connection:
-            connection.execute(text("SELECT 1"))
+            self._rows(connection, text("SELECT 1"), {}, deadline)
         return ""
 
     def ready(self, _deadline: Deadline, /) -> None:
@@ -132,14 +142,18 @@ class PostgresRepository:
     def _rows(
         self, connection: Connection, statement: Any, values: Mapping[str, Any], deadline: Deadline
     ) -> list[RowMapping]:
-        """Return a statement's rows; PostgreSQL itself ends it when it takes too long."""
+        """Return a statement's rows."""
+        connection.execute(text(self._limit(deadline)))
+        return list(connection.execute(statement, values).mappings())
+
+    def _limit(self, deadline: Deadline) -> str:
+        """Return what lets PostgreSQL itself end the transaction's next statement in time."""
         limit = int(1000 * min(self._timeout, deadline.remaining()))
         if not limit:
             raise UpstreamError(Reason.TIMEOUT, f"{self._where()}: no time left for all statements")
-        # Not when connecting: a pool such as PgBouncer does not pass such parameters on.
-        setting = text("SELECT set_config('statement_timeout', :limit, true)")
-        connection.execute(setting, {"limit": f"{limit}ms"})
-        return list(connection.execute(statement, values).mappings())
+        # Not when connecting: a pool such as PgBouncer does not pass such parameters on. Not by
+        # set_config() either: it needs a catalog that may be locked, and nothing would limit it.
+        return f"SET LOCAL statement_timeout = {limit}"
 
     @contextmanager
     def _connection(self, deadline: Deadline) -> Iterator[Connection]:
@@ -150,6 +164,7 @@ class PostgresRepository:
         """
         try:
             with self._engine(deadline).connect() as connection, connection.begin():
+                connection.execute(text(self._limit(deadline)))
                 connection.execute(text("SET TRANSACTION READ ONLY"))
                 yield connection
         except SQLAlchemyError as error:
@@ -157,9 +172,11 @@ class PostgresRepository:
 
     def _engine(self, deadline: Deadline) -> Engine:
         wait = max(2, int(min(self._timeout, _LONGEST_CONNECT, deadline.remaining())))
-        return create_engine(
+        engine = create_engine(
             self._address,
             poolclass=NullPool,
+            # Langfuse has none, and whether the server does would be one more question.
+            use_native_hstore=False,
             connect_args={
                 "connect_timeout": wait,
                 "application_name": "llm-monitor",
@@ -172,6 +189,13 @@ class PostgresRepository:
                 "prepare_threshold": None,
             },
         )
+
+        def limit_first(connection: Any, _record: object) -> None:
+            connection.execute(self._limit(deadline))
+
+        # Before SQLAlchemy's own questions, such as that for the server's version.
+        event.listen(engine, "connect", limit_first, insert=True)
+        return engine
 
     def _failure(self, error: SQLAlchemyError) -> UpstreamError:
         """Return what an error means, without its text: that holds statements and their values."""
