@@ -54,7 +54,7 @@ def load(path: Path) -> dict[str, Any]:
 def variables() -> set[str]:
     """Return the names of all variables of the roles: those that users set, and those that roles compute."""
     specs = (load(path)["argument_specs"]["main"] for path in ROOT.glob("roles/*/meta/argument_specs.yml"))
-    computed = (load(path) for path in ROOT.glob("roles/*/vars/*.yml"))
+    computed = (load(path) for path in ROOT.glob("roles/*/vars/**/*.yml"))
     return {name for spec in specs for name in spec.get("options") or {}} | {name for one in computed for name in one}
 
 
@@ -66,7 +66,8 @@ def metrics() -> set[str]:
 
 @functools.cache
 def alert_names() -> set[str]:
-    return set(load(ROOT / "roles/prometheus/vars/alerts.yml")["prometheus_alert_catalogue"])
+    files = [load(path) for path in ROOT.glob("roles/prometheus/vars/main/*_alerts.yml")]
+    return {name for file in files for catalogue in file.values() for name in catalogue}
 
 
 @functools.cache
