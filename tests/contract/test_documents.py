@@ -116,6 +116,21 @@ def test_paths_exist(document: Path) -> None:
     assert wrong == []
 
 
+def test_runbooks_name_every_service() -> None:
+    services = set()
+    for template in ROOT.glob("templates/*/compose.yaml.j2"):
+        section = template.read_text(encoding="utf-8").partition("\nservices:\n")[2]
+        services |= set(re.findall(r"^  ([\w-]+):$", re.split(r"^\w+:$", section, flags=re.MULTILINE)[0], re.MULTILINE))
+    named_services = re.findall(r"`([\w-]+)`", "".join(_rows(ROOT / "docs/runbooks/README.md", "service")))
+    assert set(named_services) - variables() == services
+
+
+def _rows(document: Path, heading: str) -> list[str]:
+    """Return the rows of the table whose first column has a heading."""
+    table = document.read_text(encoding="utf-8").partition(f"| {heading} |")[2].partition("\n\n")[0]
+    return table.splitlines()[2:]
+
+
 @pytest.mark.parametrize("document", WRITTEN, ids=named)
 def test_make_targets_exist(document: Path) -> None:
     targets = set(re.findall(r"^([\w./-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
