@@ -42,9 +42,9 @@ ANSWER_USD = PROMPT_TOKENS * PRICES["input"] + COMPLETION_TOKENS * PRICES["outpu
 # What each model of the backend that only fails is counted as.
 REASONS = {
     "broken": "server_error",
-    "limited": "rate_limit",
+    "limited": "backend_limit",
     "strict": "bad_request",
-    "locked": "auth",
+    "locked": "backend_auth",
     "absent": "not_found",
     "short": "context_window",
     "prudish": "content_filter",
@@ -52,7 +52,7 @@ REASONS = {
 }
 
 # What LiteLLM takes a deployment out of routing for at once: it won't change.
-COOLED_DOWN = {"auth", "not_found"}
+COOLED_DOWN = {"backend_auth", "not_found"}
 
 Key = tuple[str, ...]
 Values = dict[Key, float]
