@@ -164,7 +164,7 @@ class _Check:
     def _between(self) -> list[str]:
         """Return what doesn't fit together among values that are right by themselves."""
         services = self._services()
-        catalogue = self.roles.computed_values.get("prometheus_alert_catalogue", {})
+        catalogue = self._value("prometheus_alert_catalogue") or {}
         return [
             *rules.shared_ports(self.ports()),
             *rules.scrape_problems(self.settings),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -81,3 +82,13 @@ def test_exporters_are_those_of_the_catalogue() -> None:
     packages = {path.parent.name for path in ROOT.glob("files/exporters/src/llm_monitor/*/settings.yaml")}
     assert set(computed["exporters_catalogue"]) == packages
     assert set(options_of(ROOT / "roles/exporters")["exporters_enabled"]["choices"]) == packages
+
+
+def test_client_failures_are_chosen_from_the_reasons_that_litellm_s_exporter_gives() -> None:
+    option = options_of(ROOT / "roles/prometheus")["prometheus_client_failures"]
+    reasons = runpy.run_path(str(ROOT / "files/exporters/src/llm_monitor/litellm/reasons.py"))
+    given = {value for name, value in reasons.items() if name.isupper() and not name.startswith("_")}
+    assert set(option["choices"]) == given
+    assert set(option["default"]) <= given
+    # What a backend does to all clients alike is none of theirs.
+    assert not {reason for reason in option["default"] if reason.startswith("backend_")}

@@ -32,9 +32,9 @@ ANSWER_USD = PROMPT_TOKENS * PRICES["input"] + COMPLETION_TOKENS * PRICES["outpu
 # What each model of the backend that only fails is counted as.
 REASONS = {
     "broken": "server_error",
-    "limited": "rate_limit",
+    "limited": "backend_limit",
     "strict": "bad_request",
-    "locked": "auth",
+    "locked": "backend_auth",
     "absent": "not_found",
     "short": "context_window",
     "prudish": "content_filter",

@@ -15,7 +15,7 @@ from ansible_collections.llmops.monitoring.tests.integration.exporters.litellm.v
 from ansible_collections.llmops.monitoring.tests.integration.exporters.running import Exporter
 
 # What LiteLLM takes a deployment out of routing for at once: it won't change.
-COOLED_DOWN = {"auth", "not_found"}
+COOLED_DOWN = {"backend_auth", "not_found"}
 
 
 def test_requests_that_succeed_are_counted_with_their_tokens_and_their_price(proxy: Proxy, exporter: Exporter) -> None:
