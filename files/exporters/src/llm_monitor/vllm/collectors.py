@@ -7,7 +7,6 @@ from llm_monitor.base.docker.gpus import GpuUse
 from llm_monitor.base.metrics.family import Sample
 from llm_monitor.vllm import metrics
 from llm_monitor.vllm.facts import Reading
-from llm_monitor.vllm.server.normal import Exposed
 from llm_monitor.vllm.sharing import shares
 from llm_monitor.vllm.source import VllmSource
 
@@ -33,12 +32,12 @@ class ServerCollector:
         for reading in readings:
             name = reading.server.name
             yield metrics.UP(int(reading.up), name)
-            if reading.points is not None:
+            if reading.samples is not None:
                 yield from _facts(reading, reading.metered)
-                yield from Exposed(reading.points).samples(name)
+                yield from reading.samples
         # Last, so that the many adapters that one server may have crowd out no other server.
         for reading in readings:
-            if reading.points is not None:
+            if reading.samples is not None:
                 served = dict.fromkeys(one.name for one in reading.models)
                 yield from _facts(reading, [one for one in served if one not in reading.metered])
         for (name, reason), count in self._source.errors().items():

@@ -21,6 +21,7 @@ from llm_monitor.base.collection.isolation import Crew
 from llm_monitor.base.memory import remember_missing
 from llm_monitor.base.upstream.errors import Reason, UpstreamError, failure
 from llm_monitor.base.upstream.loop import PatientLoop
+from llm_monitor.base.upstream.room import Share
 from llm_monitor.base.version import VERSION
 
 T = TypeVar("T")
@@ -124,6 +125,7 @@ class Fetcher:
         auth: Auth | None = None,
         limit: int = LARGEST_BODY,
         also: Collection[int] = (),
+        share: Share | None = None,
     ) -> Answer:
         """Return the answer to GET `url`; must be awaited in what `run` or `submit` runs.
 
@@ -135,6 +137,7 @@ class Fetcher:
             auth: A bearer token, or the user name and password of basic authentication.
             limit: Most bytes of the body, packed or unpacked.
             also: Statuses beside those of success whose body is wanted.
+            share: Room for the body, where others are received at the same time.
 
         Raises:
             UpstreamError: When there is no answer with such a status within the limits.
@@ -151,7 +154,7 @@ class Fetcher:
                 async with asking as response:
                     if response.status_code not in also:
                         _check(where, response)
-                    body = await _body(where, response, limit)
+                    body = await _body(where, response, limit, share)
                     return Answer(where, response.status_code, response.headers, body)
         except TimeoutError:
             raise UpstreamError(Reason.TIMEOUT, f"{where}: no whole answer in time") from None
@@ -214,7 +217,7 @@ def _retry_after(text: str) -> float | None:
     return max(0.0, (moment - datetime.now(UTC)).total_seconds())
 
 
-async def _body(where: str, response: httpx.Response, limit: int) -> bytes:
+async def _body(where: str, response: httpx.Response, limit: int, share: Share | None) -> bytes:
     """Return the body, unpacked here: a library would unpack a bomb before it could be stopped."""
     unpack = _unpacker(where, response.headers.get("content-encoding", ""))
     announced = response.headers.get("content-length", "")
@@ -223,9 +226,14 @@ async def _body(where: str, response: httpx.Response, limit: int) -> bytes:
     body = bytearray()
     async for part in response.aiter_raw():
         try:
-            body += unpack.decompress(part, limit + 1 - len(body)) if unpack else part
+            plain = unpack.decompress(part, limit + 1 - len(body)) if unpack else part
         except zlib.error:
             raise UpstreamError(Reason.ENCODING, f"{where}: the answer is no gzip") from None
+        if share is not None and not share.take(len(plain)):
+            share.give_back(len(body))
+            sentence = f"{where}: with those of others, the answer is too large"
+            raise UpstreamError(Reason.TOO_LARGE, sentence)
+        body += plain
         if len(body) > limit:
             raise _too_large(where, limit)
         if unpack and unpack.unused_data:
