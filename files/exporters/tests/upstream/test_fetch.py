@@ -238,6 +238,28 @@ def test_others_are_not_held_up(fetcher: Fetcher, hanging_names: list[str]) -> N
     assert hanging_names == ["slow.invalid"]
 
 
+def test_a_thread_that_can_not_be_started_costs_one_request(
+    fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(good()) as url:
+        named = url.replace("127.0.0.1", "localhost")
+        refusing = True
+        start = threading.Thread.start
+
+        def refuse(thread: threading.Thread) -> None:
+            if refusing and thread.name == "test-resolve":
+                message = "can't start new thread"
+                raise RuntimeError(message)
+            start(thread)
+
+        monkeypatch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(UpstreamError) as caught:
+            get(fetcher, named)
+        assert caught.value.reason is Reason.CONNECTION
+        refusing = False
+        assert get(fetcher, named).body == b"good\n"
+
+
 def test_work_that_does_not_end_is_given_up(fetcher: Fetcher) -> None:
     cancelled = threading.Event()
 
