@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -162,6 +163,25 @@ def test_an_engine_that_is_gone_costs_what_only_it_tells(
     wait_for(lambda: values(running).get(("collector_success", "docker_events")) == 0)
     wait_for(lambda: ("up", "one") not in keys(running))
     assert values(running)["up", "static"] == 1
+
+
+def test_an_engine_that_hangs_holds_up_those_that_are_named_once_only(
+    engine: DockerStandIn, stand_in: StandIn, start_exporter: Start
+) -> None:
+    engine.instead["/containers/json"] = engine.instead["/events"] = lambda _: engine.over.wait()  # type: ignore[assignment,return-value]
+    one = stand_in()
+    settings = {"VLLM__DOCKER": engine.address, "VLLM__ENDPOINTS": f"static={one.address}"}
+    running = start_exporter("vllm", {"MIN_INTERVAL": "0", **settings})
+    for limit in (3.0, 0.9, 0.9):
+        # What one collector asked serves others for a second.
+        renewed = time.monotonic() + 1.1
+        wait_for(lambda end=renewed: time.monotonic() > end)  # type: ignore[misc]
+        began = time.monotonic()
+        assert values(running)["up", "static"] == 1
+        assert time.monotonic() - began < limit
+    assert [one["labels"]["container"] for one in running.get("/api/v1/targets").json()] == [
+        "static"
+    ]
 
 
 def test_without_an_engine_nobody_knows_who_there_is(

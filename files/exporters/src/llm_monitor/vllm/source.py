@@ -23,6 +23,9 @@ from llm_monitor.vllm.server.normal import Exposed
 # What one collector has asked serves the others of the same scrape.
 _SHARED_SECONDS = 1.0
 _VALUES = "values"
+# How long an engine holds up the servers that are named, and how long it is not waited for then.
+_ENGINE_SECONDS = 1.0
+_ENGINE_PAUSE_SECONDS = 30.0
 # For what servers send at once, twice: once shared out evenly, so that there is room for the others
 # whatever some of them send, and once for who needs more. One with an engine sends 60 KiB.
 _ROOM = LARGEST_BODY
@@ -104,6 +107,7 @@ class HttpSource:
         self._lock = threading.Lock()
         self._readings: list[Reading] = []
         self._read_at = float("-inf")
+        self._engine_until = float("-inf")
         self._passing = Room(_ROOM_OF_ONE, _ROOM)
 
     def survey(self, deadline: Deadline, /) -> list[Reading]:
@@ -159,16 +163,16 @@ class HttpSource:
             return self._discovery.servers(())
         if not self._options.endpoints:
             return self._discovery.servers(self._inventory.containers(deadline))
+        # While it is not waited for, what its events have told is there at once.
+        seconds = _ENGINE_SECONDS if time.monotonic() >= self._engine_until else 0.0
         try:
-            containers = self._inventory.containers(self._patient(deadline))
+            containers = self._inventory.containers(_soon(deadline, seconds))
         except SourceError:
             # That the engine is gone is for its watcher to say; those that are named go on.
             containers = []
+            if seconds:
+                self._engine_until = time.monotonic() + _ENGINE_PAUSE_SECONDS
         return self._discovery.servers(containers)
-
-    def _patient(self, deadline: Deadline) -> Deadline:
-        """Return by when one of those that are asked has to answer."""
-        return Deadline(min(deadline.at, Deadline.after(self._options.patience).at))
 
     def _survey(self, deadline: Deadline) -> list[Reading]:
         servers = self._find(deadline)
@@ -176,8 +180,9 @@ class HttpSource:
         self._complaints.keep(present)
         self._known = {name: known for name, known in self._known.items() if name in present}
         asked = [(one, self._remembered(one)) for one in servers if one.running]
-        replies = self._fetcher.run(self._ask_all(asked, self._patient(deadline)), deadline)
-        soon = Deadline(min(deadline.at - _MARGIN_SECONDS, Deadline.after(_READING_SECONDS).at))
+        patient = _soon(deadline, self._options.patience)
+        replies = self._fetcher.run(self._ask_all(asked, patient), deadline)
+        soon = _soon(Deadline(deadline.at - _MARGIN_SECONDS), _READING_SECONDS)
         readings = {}
         # The small ones first: what servers send that mean ill costs those time that do too.
         for server, known in sorted(asked, key=lambda one: _size(replies[one[0].name])):
@@ -246,6 +251,11 @@ class HttpSource:
             self._complaints.failed(server.name, error, _VALUES)
         else:
             self._complaints.recovered(server.name, _VALUES)
+
+
+def _soon(deadline: Deadline, seconds: float) -> Deadline:
+    """Return the deadline in `seconds`, or `deadline` if that is earlier."""
+    return Deadline(min(deadline.at, Deadline.after(seconds).at))
 
 
 def _stopped(server: Server) -> Reading:
