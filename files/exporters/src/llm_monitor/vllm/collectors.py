@@ -27,7 +27,7 @@ class ServerCollector:
         self._source = source
 
     def collect(self, deadline: Deadline, /) -> Iterator[Sample]:
-        """Give each server's series; one that does not answer has `up` alone."""
+        """Give each server's series; of one that is down, what its container tells."""
         readings = self._source.survey(deadline)
         for reading in readings:
             name = reading.server.name
@@ -35,6 +35,8 @@ class ServerCollector:
             if reading.samples is not None:
                 yield from _facts(reading, reading.metered)
                 yield from reading.samples
+            elif reading.server.container:
+                yield from _identities(reading, reading.metered)
         # Last, so that the many adapters that one server may have crowd out no other server.
         for reading in readings:
             if reading.samples is not None:
@@ -67,13 +69,20 @@ class GpuCollector:
 
 def _facts(reading: Reading, models: Iterable[str]) -> Iterator[Sample]:
     """Give what a server is, which its metrics do not tell, for each of `models`."""
-    name, command, container = reading.server.name, reading.server.command, reading.server.container
-    image = container.image if container else ""
-    about = (reading.version, image, command.tensor_parallel, command.dtype, command.quantization)
+    name = reading.server.name
     lengths = {one.name: one.max_length for one in reading.models}
     for model in models:
-        yield metrics.INFO(1, name, model, *about)
+        yield from _identities(reading, [model])
         if reading.started is not None:
             yield metrics.START_TIME(reading.started, name, model)
         if (length := lengths.get(model)) is not None:
             yield metrics.MAX_MODEL_LENGTH(length, name, model)
+
+
+def _identities(reading: Reading, models: Iterable[str]) -> Iterator[Sample]:
+    """Give what serves each of `models`."""
+    command, container = reading.server.command, reading.server.container
+    image = container.image if container else ""
+    about = (reading.version, image, command.tensor_parallel, command.dtype, command.quantization)
+    for model in models:
+        yield metrics.INFO(1, reading.server.name, model, *about)

@@ -188,7 +188,7 @@ class HttpSource:
         for server, known in sorted(asked, key=lambda one: _size(replies[one[0].name])):
             reply = replies.pop(server.name)
             readings[server.name] = self._reading(server, known, reply, soon)
-        return [readings.get(server.name) or _stopped(server) for server in servers]
+        return [readings.get(server.name) or self._stopped(server) for server in servers]
 
     async def _ask_all(
         self, asked: Sequence[tuple[Server, Known]], deadline: Deadline
@@ -212,6 +212,12 @@ class HttpSource:
         known = self._known.get(server.name)
         return known if known and known.incarnation == server.incarnation else None
 
+    def _stopped(self, server: Server) -> Reading:
+        """Return what is known of a server that was not asked."""
+        known = self._current(server) or Known(server.incarnation)
+        state = server.container.state if server.container else UNREACHABLE
+        return Reading(server, state, None, known.version, (), _metered(server, known))
+
     def _reading(
         self, server: Server, known: Known, replies: Replies, deadline: Deadline
     ) -> Reading:
@@ -223,7 +229,7 @@ class HttpSource:
         except UpstreamError as error:
             self._complaints.failed(server.name, error, METRICS)
             metered = _metered(server, known)
-            return Reading(server, UNREACHABLE, models=known.models, metered=metered)
+            return Reading(server, UNREACHABLE, None, known.version, known.models, metered)
         self._complaints.recovered(server.name, METRICS)
         self._complain_of_values(server, found.left_out)
         self._asker.learn(server, known, replies)
@@ -256,11 +262,6 @@ class HttpSource:
 def _soon(deadline: Deadline, seconds: float) -> Deadline:
     """Return the deadline in `seconds`, or `deadline` if that is earlier."""
     return Deadline(min(deadline.at, Deadline.after(seconds).at))
-
-
-def _stopped(server: Server) -> Reading:
-    """Return what there is to say of a server that was not asked."""
-    return Reading(server, server.container.state if server.container else UNREACHABLE)
 
 
 def _size(replies: Replies) -> int:

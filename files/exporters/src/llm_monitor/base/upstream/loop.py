@@ -44,8 +44,8 @@ class PatientLoop(asyncio.SelectorEventLoop):
         asked = self._asked.get(question)
         if asked is None:
             asked = self.create_future()
-            # It raises where no thread can be started: the question must not stay open then. However
-            # soon the answer comes, it is settled on this loop, after what is below.
+            # It raises where no thread can be started: the question must not stay open then.
+            # However soon the answer comes, it is settled on this loop, after what is below.
             self._crew.submit(self._resolver(question, asked))
             self._asked[question] = asked
             asked.add_done_callback(lambda future: self._forget(question, future))
