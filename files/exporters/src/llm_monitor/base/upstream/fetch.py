@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from pathlib import Path
 from typing import Any, TypeVar
 
 import certifi
@@ -73,20 +74,15 @@ class Fetcher:
     """
 
     def __init__(self, name: str, ca_file: str | None = None) -> None:
-        """Name the thread after `name`; trust the CAs in `ca_file` instead of the public ones."""
+        """Name the thread after `name`; trust the CAs in `ca_file` instead of the public ones.
+
+        They are read anew when the file has changed.
+        """
         remember_missing("sniffio")
         self._name = name
         self._ca_file = ca_file
-        self._trusting = False
-        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        self._client = httpx.AsyncClient(
-            verify=self._context,
-            trust_env=False,
-            timeout=None,  # noqa: S113 - each request has a deadline, which covers all of it
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
-            headers={"user-agent": f"llm-monitor/{VERSION}", "accept-encoding": "identity"},
-        )
+        self._trusted: tuple[int, ...] | None = None
+        self._client = _client(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
         self._lock = threading.Lock()
         self._loop: PatientLoop | None = None
 
@@ -149,7 +145,8 @@ class Fetcher:
         basic = auth if isinstance(auth, tuple) else None
         try:
             async with asyncio.timeout(deadline.remaining()):
-                self._trust(url)
+                if url.lower().startswith("https:"):
+                    self._trust()
                 asking = self._client.stream("GET", url, headers=own, params=params, auth=basic)
                 async with asking as response:
                     if response.status_code not in also:
@@ -164,16 +161,36 @@ class Fetcher:
             # Whatever an upstream makes the client's libraries raise, it costs this request only.
             raise failure(where, error) from None
 
-    def _trust(self, url: str) -> None:
-        """Load the CAs before the first request that needs them: they take a MiB."""
-        if self._trusting or not url.lower().startswith("https:"):
-            return
+    def _trust(self) -> None:
+        """Trust the CAs of the file as it is now; only who needs them loads them: they take a MiB.
+
+        A context forgets none that it has loaded, so other ones need another.
+        """
+        place = self._ca_file or certifi.where()
         try:
-            self._context.load_verify_locations(self._ca_file or certifi.where())
+            file = Path(place).stat()
+            present = (file.st_dev, file.st_ino, file.st_mtime_ns, file.st_size)
+            if present == self._trusted:
+                return
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.load_verify_locations(place)
         except (OSError, ssl.SSLError):
-            message = f"{self._ca_file}: no file of CAs in PEM format that can be read"
+            message = f"{place}: no file of CAs in PEM format that can be read"
             raise UpstreamError(Reason.TLS, message) from None
-        self._trusting = True
+        # Requests that have begun go on with the one that they began with.
+        self._client = _client(context)
+        self._trusted = present
+
+
+def _client(context: ssl.SSLContext) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        verify=context,
+        trust_env=False,
+        timeout=None,  # noqa: S113 - each request has a deadline, which covers all of it
+        limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
+        headers={"user-agent": f"llm-monitor/{VERSION}", "accept-encoding": "identity"},
+    )
 
 
 def _where(url: str) -> str:
