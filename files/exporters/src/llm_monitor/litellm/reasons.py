@@ -22,7 +22,7 @@ OTHER = "other"
 _CLASSES = {
     "Timeout": TIMEOUT,
     "APITimeoutError": TIMEOUT,
-    # A provider's, or a limit that LiteLLM has for a deployment. A client over the limit of its key,
+    # A provider's limit, or one of LiteLLM for a deployment. A client over the limit of its key,
     # user or team gets an HTTPException, one with a wrong key a ProxyException.
     "RateLimitError": BACKEND_LIMIT,
     "BudgetExceededError": RATE_LIMIT,
