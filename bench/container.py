@@ -14,8 +14,6 @@ Usage: python bench/container.py [--containers N] [--rounds N] [--scrapes N]
 """
 
 import argparse
-import os
-import platform
 import resource
 import subprocess
 import sys
@@ -27,6 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
+from comparing import print_conditions, print_ratios
 from measuring import (
     IMAGE_ENVIRONMENT,
     MIB,
@@ -131,14 +130,12 @@ def main() -> None:
         for _round in range(options.rounds):
             ours.measure(options.scrapes, warm_up=WARM_UP, pace=PACE)
             stats.measure(names)
-        print(f"{options.containers} containers, {options.rounds} rounds of {options.scrapes} scrapes; ", end="")
-        print(f"Python {platform.python_version()}, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}\n")
+        print_conditions(f"{options.containers} containers, {options.rounds} rounds of {options.scrapes} scrapes")
         print_table([ours])
         seconds, cpu = median(stats.seconds), median(stats.cpu)
         print(f"{'docker stats --no-stream':<26}{seconds * 1e3:>9.2f}{'':>9}{cpu * 1e3:>15.2f}")
-        print("\nours / docker stats:")
-        print(f"  {'time':<38}{ours.p50 / seconds:>7.3f}")
-        print(f"  {'CPU, the engine included':<38}{ours.cpu_per_scrape / cpu:>7.3f}")
+        ratios = {"time": ours.p50 / seconds, "CPU, the engine included": ours.cpu_per_scrape / cpu}
+        print_ratios("ours / docker stats", ratios)
         judge(targets(ours))
 
 

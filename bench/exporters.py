@@ -11,13 +11,13 @@ Usage: python bench/exporters.py [--rounds N] [--scrapes N]
 
 import argparse
 import os
-import platform
 import shutil
 import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
 
+from comparing import in_turn, print_conditions
 from measuring import (
     IMAGE_ENVIRONMENT,
     MIB,
@@ -75,13 +75,9 @@ def main() -> None:
         warm = start_ours(stack, exporter, "llm-monitor node, warm", "1h")
         time.sleep(2)
         subjects = [peer, cold, warm]
-        for number in range(options.rounds):
-            for subject in subjects[number % 3 :] + subjects[: number % 3]:
-                subject.measure(options.scrapes, warm_up=WARM_UP)
-        load = os.getloadavg()[0]
-        python = platform.python_version()
-        print(f"{options.rounds} rounds of {options.scrapes} scrapes; Python {python}, ", end="")
-        print(f"{os.cpu_count()} CPUs, load {load:.1f}\n")
+        for subject in in_turn(subjects, options.rounds):
+            subject.measure(options.scrapes, warm_up=WARM_UP)
+        print_conditions(f"{options.rounds} rounds of {options.scrapes} scrapes")
         print_table(subjects)
         judge(
             [

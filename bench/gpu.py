@@ -18,20 +18,18 @@ Usage: python bench/gpu.py [--rounds N] [--scrapes N] [--idle SECONDS] [--delay 
 
 import argparse
 import os
-import platform
-import subprocess
 import sys
 import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
 
+from comparing import in_turn, print_conditions, print_ratios, with_packages
 from measuring import (
     IMAGE_ENVIRONMENT,
     MIB,
     PROJECT,
     Subject,
-    environment,
     free_port,
     install_ours,
     judge,
@@ -42,7 +40,7 @@ from measuring import (
 
 sys.path.append(str(PROJECT / "tests"))
 
-from exporter_testing.nvml import FakeNvml, Process
+from exporter_testing.gpu.nvml import FakeNvml, Process
 
 PEER = "nvitop-exporter"
 PEER_PACKAGES = [f"{PEER}==1.7.2", "nvitop==1.7.2", "nvidia-ml-py==13.615.71", "prometheus-client==0.26.0"]
@@ -56,11 +54,7 @@ WARM_UP = 3
 
 def install_peer() -> Path:
     """Return nvitop-exporter's command, in an environment of its own."""
-
-    def fill(pip: list[str]) -> None:
-        subprocess.run([*pip, *PEER_PACKAGES], check=True)
-
-    return environment("nvitop", " ".join(PEER_PACKAGES).encode(), fill) / PEER
+    return with_packages("nvitop", PEER_PACKAGES) / PEER
 
 
 def busy_gpus(folder: Path, delay: int) -> FakeNvml:
@@ -113,17 +107,14 @@ def targets(cold: Subject, warm: Subject, idle: float) -> list[tuple[str, float,
     ]
 
 
-def print_ratios(cold: Subject, warm: Subject, peer: Subject) -> None:
-    """Print our figures as multiples of nvitop-exporter's."""
-    resident = max(cold.resident(), warm.resident())
-    print(f"\nours / {PEER}'s:")
-    for name, ratio in (
-        ("CPU of asking and answering once", cold.cpu_per_scrape / peer.cpu_per_scrape),
-        ("p50 of serving what was asked before", warm.p50 / peer.p50),
-        ("p50, ours asking as well", cold.p50 / peer.p50),
-        ("RSS", resident / peer.resident()),
-    ):
-        print(f"  {name:<38}{ratio:>6.2f}")
+def ratios(cold: Subject, warm: Subject, peer: Subject) -> dict[str, float]:
+    """Return our figures as multiples of nvitop-exporter's."""
+    return {
+        "CPU of asking and answering once": cold.cpu_per_scrape / peer.cpu_per_scrape,
+        "p50 of serving what was asked before": warm.p50 / peer.p50,
+        "p50, ours asking as well": cold.p50 / peer.p50,
+        "RSS": max(cold.resident(), warm.resident()) / peer.resident(),
+    }
 
 
 def main() -> None:
@@ -144,19 +135,17 @@ def main() -> None:
             one.series()
         plan = [(peer, options.scrapes, PACE), (cold, options.scrapes, PACE), (warm, WARM_SCRAPES, 0.0)]
         calls = dict.fromkeys((one.name for one in (peer, cold, warm)), 0)
-        for number in range(options.rounds):
-            for subject, scrapes, pace in plan[number % 3 :] + plan[: number % 3]:
-                others = [one[0] for one in plan if one[0] is not subject]
-                calls[subject.name] += measure(subject, others, fake, scrapes, pace)
+        for subject, scrapes, pace in in_turn(plan, options.rounds):
+            others = [one[0] for one in plan if one[0] is not subject]
+            calls[subject.name] += measure(subject, others, fake, scrapes, pace)
         with paused([peer, warm]):
             idle = idle_cpu(cold, options.idle)
-        print(f"{options.rounds} rounds of {options.scrapes} scrapes, {options.delay} µs added to each call; ", end="")
-        print(f"Python {platform.python_version()}, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}\n")
+        print_conditions(f"{options.rounds} rounds of {options.scrapes} scrapes, {options.delay} µs added to each call")
         print_table([peer, cold, warm])
         for one in (peer, cold):
             print(f"{one.name}: {calls[one.name] / one.scrapes:.0f} NVML calls a scrape")
         print(f"{cold.name}: {idle * 100:.3f} % of a core while nobody scrapes")
-        print_ratios(cold, warm, peer)
+        print_ratios(f"ours / {PEER}'s", ratios(cold, warm, peer))
         judge(targets(cold, warm, idle))
 
 

@@ -15,19 +15,17 @@ Usage: python bench/vllm.py [--rounds N] [--scrapes N] [--servers N]
 """
 
 import argparse
-import os
-import platform
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from comparing import in_turn, print_conditions, print_ratios, with_packages
 from measuring import (
     IMAGE_ENVIRONMENT,
     PROJECT,
     Subject,
-    environment,
     free_port,
     install_ours,
     paused,
@@ -72,11 +70,7 @@ def start_ours(stack: ExitStack, ports: list[int], name: str, min_interval: str)
 
 def start_peer(stack: ExitStack, ports: list[int]) -> Subject:
     """Start the plain way."""
-
-    def fill(pip: list[str]) -> None:
-        subprocess.run([*pip, *PEER_PACKAGES], check=True)
-
-    python = environment("plain-vllm", " ".join(PEER_PACKAGES).encode(), fill) / "python"
+    python = with_packages("plain-vllm", PEER_PACKAGES) / "python"
     port = free_port()
     command = [str(python), str(PEER), str(port), *map(str, ports)]
     return stack.enter_context(running("plain", command, port, **IMAGE_ENVIRONMENT))
@@ -97,21 +91,18 @@ def main() -> None:
         for one in (peer, cold, warm):
             one.series()
         plan = [(peer, options.scrapes, PACE), (cold, options.scrapes, PACE), (warm, WARM_SCRAPES, 0.0)]
-        for number in range(options.rounds):
-            for subject, scrapes, pace in plan[number % 3 :] + plan[: number % 3]:
-                with paused([one[0] for one in plan if one[0] is not subject]):
-                    subject.measure(scrapes, warm_up=0 if pace else WARM_UP, pace=pace)
-        print(f"{options.servers} servers, {options.rounds} rounds of {options.scrapes} scrapes; ", end="")
-        print(f"Python {platform.python_version()}, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}\n")
+        for subject, scrapes, pace in in_turn(plan, options.rounds):
+            with paused([one[0] for one in plan if one[0] is not subject]):
+                subject.measure(scrapes, warm_up=0 if pace else WARM_UP, pace=pace)
+        print_conditions(f"{options.servers} servers, {options.rounds} rounds of {options.scrapes} scrapes")
         print_table([peer, cold, warm])
-        print("\nours, cold / plain:")
-        for name, ratio in (
-            ("CPU of a scrape", cold.cpu_per_scrape / peer.cpu_per_scrape),
-            ("p50", cold.p50 / peer.p50),
-            ("p95", cold.p95 / peer.p95),
-            ("RSS", cold.resident() / peer.resident()),
-        ):
-            print(f"  {name:<20}{ratio:>6.2f}")
+        ratios = {
+            "CPU of a scrape": cold.cpu_per_scrape / peer.cpu_per_scrape,
+            "p50": cold.p50 / peer.p50,
+            "p95": cold.p95 / peer.p95,
+            "RSS": cold.resident() / peer.resident(),
+        }
+        print_ratios("ours, cold / plain", ratios)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ import json
 import socketserver
 import struct
 import tempfile
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
@@ -15,6 +14,7 @@ from typing import Any, Protocol
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
+from ansible_collections.llmops.monitoring.tests.serving import serving
 
 
 class RunModule(Protocol):
@@ -143,12 +143,8 @@ def engine() -> Iterator[PreparedEngine]:
     with tempfile.TemporaryDirectory(prefix="engine") as folder:
         prepared = PreparedEngine(str(Path(folder, "docker.sock")))
         prepared.runs()
-        with _EngineServer(prepared) as server:
-            thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-            thread.start()
+        with serving(_EngineServer(prepared)):
             yield prepared
-            server.shutdown()
-            thread.join()
 
 
 @pytest.fixture

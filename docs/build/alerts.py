@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "alerts.md"
 ROLE = ROOT / "roles" / "prometheus"
 SHARED_VARS = ROOT / "roles" / "llm_monitor" / "vars" / "main.yml"
-CATALOGUE = ROLE / "vars" / "alerts.yml"
+VARS = ROLE / "vars" / "main"
 TEMPLATES = ROOT / "templates" / "prometheus" / "rules"
 
 SECTIONS = {
@@ -45,7 +45,7 @@ SHARED = {
 HEAD = """\
 # Alerts
 
-<!-- Made by docs/build/alerts.py from roles/prometheus/vars/alerts.yml and templates/prometheus/rules/. -->
+<!-- Made by docs/build/alerts.py from roles/prometheus/vars/main/ and templates/prometheus/rules/. -->
 
 Every alert carries the labels `severity` and `component`, and the annotations `summary`, `description`,
 `runbook_url` and `dashboard_uid`. All parameters below can be changed in the inventory, by the alert's name:
@@ -71,7 +71,7 @@ def variables(**overrides: Any) -> dict[str, Any]:
     """Return the role's variables as a rollout sees them, its settings of alerts merged lazily by its own words."""
     loader = DataLoader()
     loaded: dict[str, Any] = {}
-    for file in (SHARED_VARS, ROLE / "defaults" / "main.yml", CATALOGUE, ROLE / "vars" / "main.yml"):
+    for file in (SHARED_VARS, ROLE / "defaults" / "main.yml", *sorted(VARS.glob("*.yml"))):
         loaded.update(loader.load_from_file(str(file), cache="none", trusted_as_template=True))
     return loaded | overrides
 
@@ -93,11 +93,26 @@ def rules(kind: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [rule for group in groups for rule in group["rules"] or []]
 
 
-def meanings(catalogue: str) -> dict[tuple[str, str], str]:
-    """Return (alert, parameter) → the comment behind the parameter."""
+def catalogue() -> dict[str, dict[str, Any]]:
+    """Return the parameters of all alerts."""
+    return {name: parameters for kind in SECTIONS for name, parameters in parameters_of(kind).items()}
+
+
+def parameters_of(kind: str) -> dict[str, dict[str, Any]]:
+    """Return the parameters of the alerts of one file, such as system."""
+    found: dict[str, dict[str, Any]] = yaml.safe_load(_written(kind))[f"prometheus_alert_catalogue_{kind}"]
+    return found
+
+
+def _written(kind: str) -> str:
+    return (VARS / f"{kind}_alerts.yml").read_text(encoding="utf-8")
+
+
+def meanings(kind: str) -> dict[tuple[str, str], str]:
+    """Return (alert, parameter) → the comment behind the parameter, for the alerts of one file."""
     found: dict[tuple[str, str], str] = {}
     alert = ""
-    for line in catalogue.splitlines():
+    for line in _written(kind).splitlines():
         if heading := re.fullmatch(r"  (\w+):", line):
             alert = heading[1]
         elif parameter := re.fullmatch(r"    (\w+): .*?  # (.+)", line):
@@ -108,16 +123,15 @@ def meanings(catalogue: str) -> dict[tuple[str, str], str]:
 def page() -> str:
     """Return the whole page."""
     values = variables()
-    catalogue = yaml.safe_load(CATALOGUE.read_text(encoding="utf-8"))["prometheus_alert_catalogue"]
-    explained = meanings(CATALOGUE.read_text(encoding="utf-8"))
     lines = [f"| `{name}` | {meaning} |" for name, meaning in SHARED.items()]
     for kind, title in SECTIONS.items():
         alerts = rules(f"{kind}_alerts", values)
+        defaults, explained = parameters_of(kind), meanings(kind)
         lines += ["", f"## {title}", "", "| alert | severity | for | says |", "| --- | --- | --- | --- |"]
         lines += [_row(rule) for rule in alerts]
         for name in dict.fromkeys(rule["alert"] for rule in alerts):
             of_name = [rule for rule in alerts if rule["alert"] == name]
-            lines += ["", f"### {name}", "", *_alert(name, of_name, catalogue[name], explained)]
+            lines += ["", f"### {name}", "", *_alert(name, of_name, defaults[name], explained)]
         lines += ["", f"### Recorded for {title[0].lower()}{title[1:]}", "", "```promql"]
         lines += [_recorded(rule) for rule in rules(f"{kind}_rules", values)]
         lines += ["```"]

@@ -10,7 +10,7 @@ import dataclasses
 import fnmatch
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from ansible_collections.llmops.monitoring.plugins.plugin_utils._origin import o
 COLLECTION = Path(__file__).resolve().parents[2]
 ROLES = COLLECTION / "roles"
 RULES = COLLECTION / "templates/prometheus/rules"
+EXPORTERS_SETTINGS = COLLECTION / "files/exporters/src/llm_monitor/base/config/settings.yaml"
 _USERINFO = re.compile(r"//.*@")
 _IGNORED = "llm_monitor_ignored_variables"
 # What becomes part of a service's configuration as it is, but for the secrets, which go to files.
@@ -62,7 +63,7 @@ class ActionModule(ActionBase):
             roles = _role_settings.load(ROLES, arguments["roles"], self._load)
         except ValueError as error:
             raise AnsibleActionFail(str(error)) from error
-        check = _Check(roles, self._templar, variables)
+        check = _Check(roles, self._templar, variables, self._load(str(EXPORTERS_SETTINGS)))
         problems = check.problems()
         if problems:
             host = variables.get("inventory_hostname", "this host")
@@ -80,8 +81,11 @@ class ActionModule(ActionBase):
 class _Check:
     """The variables of one host, held against what the roles say about them."""
 
-    def __init__(self, roles: _role_settings.RoleSettings, templar: Any, variables: Mapping[str, Any]) -> None:
+    def __init__(
+        self, roles: _role_settings.RoleSettings, templar: Any, variables: Mapping[str, Any], shared: Iterable[str]
+    ) -> None:
         self.roles = roles
+        self.shared_by_exporters = shared
         self.set_by_user = variables
         self.variables = {**roles.computed_values, **roles.defaults, **variables}
         self.templar = templar.copy_with_new_env(available_variables=self.variables)
@@ -160,7 +164,7 @@ class _Check:
     def _between(self) -> list[str]:
         """Return what doesn't fit together among values that are right by themselves."""
         services = self._services()
-        catalogue = self.roles.computed_values.get("prometheus_alert_catalogue", {})
+        catalogue = self._value("prometheus_alert_catalogue") or {}
         return [
             *rules.shared_ports(self.ports()),
             *rules.scrape_problems(self.settings),
@@ -172,6 +176,8 @@ class _Check:
                 self.settings.get("prometheus_extra_rules"), [path.stem for path in RULES.glob("*.yml.j2")]
             ),
             *_exporter_rules.secret_problems(self.settings.get("exporters_settings")),
+            *self._of_exporters_settings(),
+            *_exporter_rules.address_problems(self.settings),
             *_exporter_rules.reach_problems(self.settings),
             *_exporter_rules.network_problems(self.settings.get("exporters_networks")),
             *_exporter_rules.endpoint_problems(self.settings.get("exporters_vllm_endpoints")),
@@ -193,6 +199,13 @@ class _Check:
             return rules.bundle_problems(self.settings, services, bundle_images(self.settings["llm_monitor_bundle"]))
         except AnsibleError as error:
             return [str(error)]
+
+    def _of_exporters_settings(self) -> list[str]:
+        """Return what exporters_settings has that means nothing to any exporter."""
+        exporters = self.roles.computed_values.get("exporters_catalogue", {})
+        return _exporter_rules.name_problems(
+            self.settings.get("exporters_settings"), exporters, self.shared_by_exporters
+        )
 
     def _of_secrets(self) -> Iterator[str]:
         """Yield a problem for every secret that would stand in a configuration; its value is never told."""

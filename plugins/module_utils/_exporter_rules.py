@@ -11,14 +11,18 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from ansible_collections.llmops.monitoring.plugins.module_utils._settings_rules import (
+from ansible_collections.llmops.monitoring.plugins.module_utils._address_rules import (
+    database_hosts,
+    is_database_url,
     is_ip_address,
+    is_own_host,
     is_service_url,
 )
+from ansible_collections.llmops.monitoring.plugins.module_utils._settings_rules import nearest
 
 # What has a variable of its own: the exporter, its setting, and the variable.
 _EXPORTERS_SECRETS = (
@@ -30,9 +34,18 @@ _EXPORTERS_SECRETS = (
     ("langfuse", "database", "exporters_langfuse_database"),
 )
 
+# What of exporters_settings is a URL: the exporter and its setting.
+_EXPORTERS_ADDRESSES = (
+    ("container", "gpu_exporter"),
+    ("vllm", "gpu_exporter"),
+    ("litellm", "url"),
+    ("langfuse", "url"),
+)
+
 _NETWORK = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 # The engine has these itself, and lets no container of Compose join them beside others.
 _BUILT_IN_NETWORKS = ("bridge", "host", "none")
+_SERVICE_URL = "must be a URL with http:// or https:// and a host, without user, password, query or fragment"
 # As the vLLM exporter takes them.
 _ENDPOINT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 
@@ -41,11 +54,10 @@ def secret_problems(settings: Any) -> list[str]:
     """Return a complaint for each secret in exporters_settings, whose file anyone on the host can read."""
     if not isinstance(settings, Mapping):
         return []
-    lowered = {str(name).lower(): value for name, value in settings.items()}
+    lowered = _lowered(settings)
     held = [("auth", "exporters_bearer_token")] if "auth" in lowered else []
     for exporter, setting, variable in _EXPORTERS_SECRETS:
-        section = lowered.get(exporter)
-        if isinstance(section, Mapping) and setting in (str(name).lower() for name in section):
+        if setting in _lowered(lowered.get(exporter)):
             held.append((f"{exporter}.{setting}", variable))
     return [
         f"exporters_settings has {name!r}: its file can be read by anyone on the host; set {variable}, "
@@ -54,17 +66,31 @@ def secret_problems(settings: Any) -> list[str]:
     ]
 
 
+def name_problems(settings: Any, exporters: Iterable[str], shared: Iterable[str]) -> list[str]:
+    """Return a complaint for each word of exporters_settings that is no exporter and none of their shared settings."""
+    known = [*exporters, *shared]
+    return [
+        f"exporters_settings has {name!r}, which is no exporter and no setting of all: known are {', '.join(known)}."
+        f"{nearest(name, known)}"
+        for name in _lowered(settings)
+        if name not in known
+    ]
+
+
 def reach_problems(settings: Mapping[str, Any]) -> list[str]:
     """Return a complaint for each address of another service that an exporter's container would take for itself."""
     named = {name: settings.get(name) for name in ("exporters_litellm_url", "exporters_langfuse_url")}
-    for index, endpoint in enumerate(settings.get("exporters_vllm_endpoints") or []):
-        if isinstance(endpoint, Mapping):
-            named[f"exporters_vllm_endpoints[{index}].url"] = endpoint.get("url")
+    urls = {**named, **_own_addresses(settings), **dict(_of_endpoints(settings.get("exporters_vllm_endpoints")))}
+    hosts = [(name, urlsplit(str(url)).hostname or "") for name, url in urls.items() if url and is_service_url(url)]
+    database = settings.get("exporters_langfuse_database")
+    if is_database_url(database):
+        hosts += [("exporters_langfuse_database", host) for host in database_hosts(str(database))]
     return [
-        f"{name} is {str(url)!r}: in its container the exporter would look for it at itself; use host.docker.internal "
-        "for what listens on all addresses of the host, or the container's name with its network in exporters_networks"
-        for name, url in named.items()
-        if url and is_service_url(url) and _is_loopback(urlsplit(str(url)).hostname or "")
+        f"{name} leads to {host!r}: in its container the exporter would look for it at itself; use "
+        "host.docker.internal for what listens on all addresses of the host, or the container's name with its network "
+        "in exporters_networks"
+        for name, host in hosts
+        if is_own_host(host)
     ]
 
 
@@ -93,12 +119,16 @@ def endpoint_problems(endpoints: Any) -> list[str]:
             )
         if "url" in endpoint and not is_service_url(endpoint["url"]):
             problems.append(
-                f"exporters_vllm_endpoints[{index}].url must be a URL with http:// or https:// and a host, without "
-                "user, password, query or fragment; a key goes into exporters_vllm_api_key"
+                f"exporters_vllm_endpoints[{index}].url {_SERVICE_URL}; a key goes into exporters_vllm_api_key"
             )
     names = [str(one.get("name")) for one in listed]
     twice = sorted({name for name in names if names.count(name) > 1})
     return problems + [f"exporters_vllm_endpoints has the name {name!r} twice" for name in twice]
+
+
+def address_problems(settings: Mapping[str, Any]) -> list[str]:
+    """Return a complaint for each address in exporters_settings that an exporter would refuse; a URL is never told."""
+    return [f"{name} {_SERVICE_URL}" for name, url in _own_addresses(settings).items() if not is_service_url(url)]
 
 
 def source_problems(settings: Mapping[str, Any], services: Sequence[str] | None) -> list[str]:
@@ -106,12 +136,34 @@ def source_problems(settings: Mapping[str, Any], services: Sequence[str] | None)
     if services is not None and "exporters" not in services:
         return []
     enabled = settings.get("exporters_enabled")
-    own = settings.get("exporters_settings")
-    sections = own if isinstance(own, Mapping) else {}
+    sections = _lowered(settings.get("exporters_settings"))
     asked = [name for name in enabled or () if name not in sections]
+    problems = _docker_problems(settings, services, enabled or (), sections)
     if "litellm" in asked and not settings.get("exporters_litellm_url"):
-        return ["exporters_enabled has 'litellm': set exporters_litellm_url, or take it off the list"]
-    return _langfuse_problems(settings) if "langfuse" in asked else []
+        problems.append("exporters_enabled has 'litellm': set exporters_litellm_url, or take it off the list")
+    return problems + (_langfuse_problems(settings) if "langfuse" in asked else [])
+
+
+def _docker_problems(
+    settings: Mapping[str, Any], services: Sequence[str] | None, enabled: Sequence[str], sections: Mapping[str, Any]
+) -> list[str]:
+    if services is None or "docker_socket_proxy" in services or settings.get("exporters_docker_socket"):
+        return []
+    container, vllm = _lowered(sections.get("container")), _lowered(sections.get("vllm"))
+    lets_it = "add docker_socket_proxy to llm_monitor_components, or set exporters_docker_socket"
+    problems = []
+    if "container" in enabled and not container.get("docker"):
+        problems.append(
+            f"exporters_enabled has 'container', which asks the Docker API, but nothing lets it: {lets_it}, or take it "
+            "off the list"
+        )
+    listed = settings.get("exporters_vllm_endpoints") or vllm.get("endpoints")
+    if "vllm" in enabled and not listed and not vllm.get("docker"):
+        problems.append(
+            "exporters_enabled has 'vllm', which finds servers by the Docker API, but nothing lets it, and no server "
+            f"is named: {lets_it} or exporters_vllm_endpoints, or take it off the list"
+        )
+    return problems
 
 
 def _langfuse_problems(settings: Mapping[str, Any]) -> list[str]:
@@ -148,5 +200,24 @@ def exposure_problems(settings: Mapping[str, Any], services: Sequence[str] | Non
     ]
 
 
-def _is_loopback(host: str) -> bool:
-    return host == "localhost" or (is_ip_address(host) and ipaddress.ip_address(host).is_loopback)
+def _own_addresses(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the URLs that stand in exporters_settings, by their place there."""
+    sections = _lowered(settings.get("exporters_settings"))
+    found = {
+        f"exporters_settings.{exporter}.{setting}": _lowered(sections.get(exporter)).get(setting)
+        for exporter, setting in _EXPORTERS_ADDRESSES
+    }
+    found.update(_of_endpoints(_lowered(sections.get("vllm")).get("endpoints"), "exporters_settings.vllm.endpoints"))
+    return {name: url for name, url in found.items() if url}
+
+
+def _of_endpoints(endpoints: Any, name: str = "exporters_vllm_endpoints") -> Iterator[tuple[str, Any]]:
+    """Yield the place and the URL of each vLLM server of a list."""
+    for index, endpoint in enumerate(endpoints if isinstance(endpoints, list) else ()):
+        if isinstance(endpoint, Mapping):
+            yield f"{name}[{index}].url", endpoint.get("url")
+
+
+def _lowered(section: Any) -> dict[str, Any]:
+    """Return a group of settings by their names, which the exporters read in either case."""
+    return {str(name).lower(): value for name, value in section.items()} if isinstance(section, Mapping) else {}

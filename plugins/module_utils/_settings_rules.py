@@ -12,14 +12,18 @@ Note that this is a private module utility: it may change in any release of the 
 from __future__ import annotations
 
 import difflib
-import ipaddress
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from ansible_collections.llmops.monitoring.plugins.module_utils import _model_settings
+from ansible_collections.llmops.monitoring.plugins.module_utils._address_rules import (
+    is_database_url,
+    is_ip_address,
+    is_service_url,
+    is_url,
+)
 
 _DURATION_UNITS = {"y": 31536000.0, "w": 604800.0, "d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 # As in prometheus/common/model/time.go: whole numbers, each unit once, the longest first.
@@ -92,31 +96,8 @@ def _is_positive(value: Any) -> bool:
         return False
 
 
-def is_ip_address(value: Any) -> bool:
-    try:
-        ipaddress.ip_address(str(value))
-    except ValueError:
-        return False
-    return isinstance(value, str)
-
-
 def _is_host(value: Any) -> bool:
     return is_ip_address(value) or (isinstance(value, str) and _HOST_NAME.fullmatch(value) is not None)
-
-
-def is_url(value: Any) -> bool:
-    try:
-        parts = urlsplit(str(value))
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and " " not in str(value)
-    except ValueError:
-        return False
-
-
-def is_service_url(value: Any) -> bool:
-    if not is_url(value):
-        return False
-    parts = urlsplit(str(value))
-    return "@" not in parts.netloc and not parts.query and not parts.fragment
 
 
 def _is_own_folder(value: Any) -> bool:
@@ -137,6 +118,15 @@ _URL = Rule("a URL with http:// or https:// and a host, such as https://promethe
 _SERVICE_URL = Rule(
     "a URL with http:// or https:// and a host, without user, password, query or fragment, such as http://litellm:4000",
     is_service_url,
+)
+_SHOWN_URL = Rule(
+    "a URL with http:// or https:// and a host, without user, password, query or fragment, for it is shown to all",
+    is_service_url,
+)
+_DATABASE_URL = Rule(
+    "a URL with postgresql:// or clickhouse:// and a host, such as postgresql://reader:password@langfuse-db/langfuse; "
+    "what a user or password has of @ : / ? # % is written by its number, such as %40",
+    is_database_url,
 )
 _PATH = Rule("an absolute path", lambda value: str(value).startswith("/"))
 _FOLDER = Rule(
@@ -160,9 +150,11 @@ RULES: Mapping[tuple[str, str], Rule] = {
     ("_memory", "str"): Rule("a container's memory, such as 128m or 4g", _matches(_CONTAINER_MEMORY)),
     ("_cpus", "float"): Rule("a number of CPUs above zero, such as 0.5", _is_positive),
     ("_url", "str"): _URL,
-    ("_url_base", "str"): _URL,
+    ("_external_url", "str"): _SHOWN_URL,
+    ("_url_base", "str"): _SHOWN_URL,
     ("_litellm_url", "str"): _SERVICE_URL,
     ("_langfuse_url", "str"): _SERVICE_URL,
+    ("_langfuse_database", "str"): _DATABASE_URL,
     ("_index", "str"): _URL,
     ("_mirror", "str"): _URL,
     ("_registry_mirror", "str"): Rule(

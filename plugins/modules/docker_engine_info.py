@@ -13,13 +13,7 @@ description:
   - Tells whether a Docker engine is installed and answers, which package brought it, whether Compose can be called,
     which of the given images the engine lacks, and which running containers use a GPU. It needs nothing on the host but
     Python, so it can be asked before anything is installed.
-attributes:
-  check_mode:
-    description: The module only reads, so it does the same in check mode.
-    support: full
-  diff_mode:
-    description: The module changes nothing, so there is nothing to show.
-    support: none
+extends_documentation_fragment: [llmops.monitoring.reads_only]
 options:
   socket_path:
     description: The engine's socket.

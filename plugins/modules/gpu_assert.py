@@ -16,6 +16,7 @@ description:
   - In a container, the GPUs must also be the same as on the host. The container is started from O(image), runs
     C(nvidia-smi) once or twice, and is removed in every case. It has no network, no capabilities, a read-only root and
     at most 512 MiB of memory, and the label C(llm-monitor.run). Nothing is pulled.
+extends_documentation_fragment: [llmops.monitoring.asks_driver]
 attributes:
   check_mode:
     description:
@@ -69,15 +70,6 @@ options:
     type: str
     choices: [runtime, cdi, device_request]
     default: runtime
-  nvidia_smi:
-    description: The path of C(nvidia-smi) on the host, where it is not on the host's path.
-    type: path
-  timeout:
-    description:
-      - How many seconds each question to the driver may take. A driver that hangs hangs whoever asks it; without
-        persistence mode, the first answer of a host with many GPUs takes half a minute.
-    type: int
-    default: 60
   socket_path:
     description: The Docker engine's socket.
     type: path

@@ -14,23 +14,7 @@ description:
   - It asks C(nvidia-smi), or NVML through Python's C(pynvml) on a host that has that but no C(nvidia-smi).
   - A host without GPUs or without a driver is no failure. RV(problem) says what is wrong, and RV(pci_gpus) tells a host
     without a GPU from one whose driver does not see its GPUs.
-attributes:
-  check_mode:
-    description: The module only reads, so it does the same in check mode.
-    support: full
-  diff_mode:
-    description: The module changes nothing, so there is nothing to show.
-    support: none
-options:
-  nvidia_smi:
-    description: The path of C(nvidia-smi), where it is not on the host's path.
-    type: path
-  timeout:
-    description:
-      - How many seconds each question to the driver may take. A driver that hangs hangs whoever asks it; without
-        persistence mode, the first answer of a host with many GPUs takes half a minute.
-    type: int
-    default: 60
+extends_documentation_fragment: [llmops.monitoring.reads_only, llmops.monitoring.asks_driver]
 seealso:
   - module: llmops.monitoring.gpu_assert
 """

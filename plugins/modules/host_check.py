@@ -18,13 +18,7 @@ description:
     images that the engine refuses; too little disk; ports that something else listens on, with its process; registries
     that can't be reached.
   - A port is free when one of the project's own containers holds it, or when something listens on another address.
-attributes:
-  check_mode:
-    description: It only reads, so it does the same in check mode.
-    support: full
-  diff_mode:
-    description: It changes nothing, so there is nothing to show.
-    support: none
+extends_documentation_fragment: [llmops.monitoring.reads_only]
 options:
   ports:
     description: The ports that will be listened on, as M(llmops.monitoring.settings_check) returns them.

@@ -16,13 +16,8 @@ description:
   - What waiting can't mend, such as refused credentials or a malformed expression, fails at once.
 author:
   - The llmops.monitoring authors (@llmops)
+extends_documentation_fragment: [llmops.monitoring.reads_only]
 attributes:
-  check_mode:
-    description: Reads only, and does the same in check mode.
-    support: full
-  diff_mode:
-    description: Changes nothing, so there is nothing to show.
-    support: none
   platform:
     description: The systems that it runs on.
     platforms: posix

@@ -15,8 +15,9 @@ description:
   - Types, choices and required variables come from the roles' C(meta/argument_specs.yml). What a value must be beyond
     that follows from its name, for example C(_port), C(_interval), C(_size) or C(_listen_address).
   - Variables must also fit together. No port may be used twice on a host, a scrape may not take longer than its
-    interval, the image source must have what it needs (a bundle holds the images of the host's services), and exporters
-    that listen on the network need a token.
+    interval, the image source must have what it needs (a bundle holds the images of the host's services), exporters
+    must have something to ask at an address that leads out of their own container, and those that listen on the network
+    need a token.
   - A secret in C(alertmanager_receivers), C(alertmanager_global), C(prometheus_remote_write) or
     C(prometheus_extra_scrape_configs) that Alertmanager or Prometheus can't read from a file is refused, with what to
     do instead, for anyone on the host could read it.
@@ -25,16 +26,11 @@ description:
     patterns, names what belongs to something else. The roles register results under C(__<role>_<noun>), which starts
     with no role's name.
   - Values of variables that their spec marks with C(no_log) are never shown.
+extends_documentation_fragment: [llmops.monitoring.reads_only]
 attributes:
   action:
     description: It runs on the controller, as an action plugin.
     support: full
-  check_mode:
-    description: It only reads, so it does the same in check mode.
-    support: full
-  diff_mode:
-    description: It changes nothing, so there is nothing to show.
-    support: none
 options:
   roles:
     description:

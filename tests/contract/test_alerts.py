@@ -115,7 +115,7 @@ RECORDED_NAME = (
 
 INVENTORY = yaml.safe_load((TESTS / "inventory.yml").read_text(encoding="utf-8"))
 VALUES = alerts.variables(**INVENTORY)
-CATALOGUE: dict[str, dict[str, Any]] = VALUES["prometheus_alert_catalogue"]
+CATALOGUE = alerts.catalogue()
 RULES = [rule for kind in alerts.SECTIONS for rule in alerts.rules(f"{kind}_alerts", VALUES)]
 RECORDED = [rule for kind in alerts.SECTIONS for rule in alerts.rules(f"{kind}_rules", VALUES)]
 RECORDED_NAMES = {rule["record"] for rule in RECORDED}
@@ -145,10 +145,19 @@ def expectations(name: str) -> Iterator[tuple[str, list[set[str]]]]:
                 yield group["name"], firing
 
 
-def test_catalogue_and_templates_have_the_same_alerts() -> None:
-    written = [path.read_text(encoding="utf-8") for path in alerts.TEMPLATES.glob("*_alerts.yml.j2")]
-    assert {name for text in written for name in re.findall(r"- alert: (\w+)", text)} == set(CATALOGUE)
-    assert {rule["alert"] for rule in RULES} == set(CATALOGUE)
+@pytest.mark.parametrize("kind", alerts.SECTIONS)
+def test_a_file_of_parameters_and_its_template_have_the_same_alerts(kind: str) -> None:
+    written = (alerts.TEMPLATES / f"{kind}_alerts.yml.j2").read_text(encoding="utf-8")
+    names = set(alerts.parameters_of(kind))
+    assert set(re.findall(r"- alert: (\w+)", written)) == names
+    assert {rule["alert"] for rule in alerts.rules(f"{kind}_alerts", VALUES)} == names
+
+
+def test_every_file_of_parameters_is_part_of_the_catalogue() -> None:
+    kinds = {path.name.removesuffix("_alerts.yml") for path in alerts.VARS.glob("*_alerts.yml")}
+    templates = {path.name.removesuffix("_alerts.yml.j2") for path in alerts.TEMPLATES.glob("*_alerts.yml.j2")}
+    assert kinds == templates == set(alerts.SECTIONS)
+    assert sum(len(alerts.parameters_of(kind)) for kind in kinds) == len(CATALOGUE)
 
 
 def test_limits_are_those_agreed_on() -> None:

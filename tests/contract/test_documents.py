@@ -54,7 +54,7 @@ def load(path: Path) -> dict[str, Any]:
 def variables() -> set[str]:
     """Return the names of all variables of the roles: those that users set, and those that roles compute."""
     specs = (load(path)["argument_specs"]["main"] for path in ROOT.glob("roles/*/meta/argument_specs.yml"))
-    computed = (load(path) for path in ROOT.glob("roles/*/vars/*.yml"))
+    computed = (load(path) for path in ROOT.glob("roles/*/vars/**/*.yml"))
     return {name for spec in specs for name in spec.get("options") or {}} | {name for one in computed for name in one}
 
 
@@ -66,7 +66,8 @@ def metrics() -> set[str]:
 
 @functools.cache
 def alert_names() -> set[str]:
-    return set(load(ROOT / "roles/prometheus/vars/alerts.yml")["prometheus_alert_catalogue"])
+    files = [load(path) for path in ROOT.glob("roles/prometheus/vars/main/*_alerts.yml")]
+    return {name for file in files for catalogue in file.values() for name in catalogue}
 
 
 @functools.cache
@@ -113,6 +114,21 @@ def test_paths_exist(document: Path) -> None:
         if is_ours and not [*ROOT.glob(path), *ROOT.glob(f"roles/*/{path}")]:
             wrong.append(word)
     assert wrong == []
+
+
+def test_runbooks_name_every_service() -> None:
+    services = set()
+    for template in ROOT.glob("templates/*/compose.yaml.j2"):
+        section = template.read_text(encoding="utf-8").partition("\nservices:\n")[2]
+        services |= set(re.findall(r"^  ([\w-]+):$", re.split(r"^\w+:$", section, flags=re.MULTILINE)[0], re.MULTILINE))
+    named_services = re.findall(r"`([\w-]+)`", "".join(_rows(ROOT / "docs/runbooks/README.md", "service")))
+    assert set(named_services) - variables() == services
+
+
+def _rows(document: Path, heading: str) -> list[str]:
+    """Return the rows of the table whose first column has a heading."""
+    table = document.read_text(encoding="utf-8").partition(f"| {heading} |")[2].partition("\n\n")[0]
+    return table.splitlines()[2:]
 
 
 @pytest.mark.parametrize("document", WRITTEN, ids=named)

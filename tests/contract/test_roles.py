@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import runpy
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +46,22 @@ def test_readme_has_every_variable_with_its_default(role: Path) -> None:
     assert dict(rows) == {name: roles.shown(value) for name, value in roles.defaults_of(role).items()}
 
 
+def commands_of(tasks: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield the tasks of a file that run a command, those in blocks too, without their names."""
+    for task in tasks:
+        for part in ("block", "rescue", "always"):
+            yield from commands_of(task.get(part, []))
+        if "ansible.builtin.command" in task:
+            yield {word: value for word, value in task.items() if word != "name"}
+
+
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+def test_no_command_is_written_twice(role: Path) -> None:
+    files = sorted((role / "tasks").glob("*.yml"))
+    found = [task for file in files for task in commands_of(yaml.safe_load(file.read_text(encoding="utf-8")) or [])]
+    assert [task for number, task in enumerate(found) if task in found[:number]] == []
+
+
 def test_versions_that_stand_elsewhere_are_the_pinned_ones() -> None:
     pinned = roles.defaults_of(ROOT / "roles/llm_monitor")
     dockerfile = (ROOT / "files/exporters/Dockerfile").read_text(encoding="utf-8")
@@ -64,3 +82,13 @@ def test_exporters_are_those_of_the_catalogue() -> None:
     packages = {path.parent.name for path in ROOT.glob("files/exporters/src/llm_monitor/*/settings.yaml")}
     assert set(computed["exporters_catalogue"]) == packages
     assert set(options_of(ROOT / "roles/exporters")["exporters_enabled"]["choices"]) == packages
+
+
+def test_client_failures_are_chosen_from_the_reasons_that_litellm_s_exporter_gives() -> None:
+    option = options_of(ROOT / "roles/prometheus")["prometheus_client_failures"]
+    reasons = runpy.run_path(str(ROOT / "files/exporters/src/llm_monitor/litellm/reasons.py"))
+    given = {value for name, value in reasons.items() if name.isupper() and not name.startswith("_")}
+    assert set(option["choices"]) == given
+    assert set(option["default"]) <= given
+    # What a backend does to all clients alike is none of theirs.
+    assert not {reason for reason in option["default"] if reason.startswith("backend_")}

@@ -11,14 +11,14 @@ import signal
 import socket
 import socketserver
 import subprocess
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from ansible_collections.llmops.monitoring.tests.integration.programs import wait_for
+from ansible_collections.llmops.monitoring.tests.serving import serving
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGURATION = ROOT / "templates/docker_socket_proxy/haproxy.cfg.j2"
@@ -73,15 +73,10 @@ def recording(path: Path) -> Iterator[Engine]:
         request_queue_size = 128
 
     path.unlink(missing_ok=True)
-    server = Server(str(path), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
     try:
-        yield engine
+        with serving(Server(str(path), Handler)):
+            yield engine
     finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
         path.unlink()
 
 
@@ -101,7 +96,7 @@ def proxied(folder: Path, engine: Path, changes: Mapping[str, str] | None = None
     with (folder / "haproxy.log").open("w") as log:
         process = subprocess.Popen(command, env=_environment(), stdout=log, stderr=subprocess.STDOUT)
     try:
-        wait_for(lambda: listening.exists() or process.poll() is not None)
+        wait_for(lambda: _listens(listening) or process.poll() is not None)
         assert process.poll() is None, (folder / "haproxy.log").read_text()
         yield listening
     finally:
@@ -109,6 +104,12 @@ def proxied(folder: Path, engine: Path, changes: Mapping[str, str] | None = None
         process.send_signal(signal.SIGUSR1)
         process.wait(5)
         listening.unlink(missing_ok=True)
+
+
+def _listens(path: Path) -> bool:
+    """Return whether somebody listens: the socket is there a moment before."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        return connection.connect_ex(str(path)) == 0
 
 
 def haproxy() -> str:
@@ -125,14 +126,6 @@ def _environment() -> dict[str, str]:
     tools = Path(os.environ.get("LLM_MONITOR_TOOLS", ""))
     libraries = [str(folder) for folder in tools.parent.glob("lib/*-linux-gnu")]
     return {**os.environ, "LD_LIBRARY_PATH": os.pathsep.join(libraries)}
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 10.0) -> None:
-    """Wait until `condition` holds; fail when it does not within `seconds`."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"it did not come true within {seconds} s"
-        time.sleep(0.01)
 
 
 def send(path: Path, data: bytes, seconds: float = 5.0) -> bytes:

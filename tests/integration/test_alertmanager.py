@@ -10,7 +10,6 @@ import queue
 import socket
 import stat
 import subprocess
-import threading
 import time
 import urllib.request
 import uuid
@@ -20,6 +19,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.llmops.monitoring.plugins.modules import service_signal
+from ansible_collections.llmops.monitoring.tests.serving import serving
 
 Place = Callable[..., Any]
 SECRETS = ["https://hooks.slack.example/sw0rdfish", "sw0rdfish-pagerduty", "sw0rdfish-smtp", "sw0rdfish-mail"]
@@ -72,12 +72,9 @@ def webhook() -> Iterator[tuple[str, queue.Queue[dict[str, Any]]]]:
         def log_message(self, *_arguments: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
+    with serving(server):
         yield f"http://127.0.0.1:{server.server_port}/sw0rdfish", received
-        server.shutdown()
-        thread.join()
 
 
 PROJECT = f"llm-monitor-test-{uuid.uuid4().hex[:8]}"

@@ -64,6 +64,15 @@ def taken() -> Iterator[int]:
         ({"llm_monitor_min_free_bytes": 10**18}, ["llm_monitor_min_free_bytes", "free"]),
         ({"exporters_listen_address": "0.0.0.0"}, ["exporters_bearer_token"]),
         (
+            {"llm_monitor_components": ["exporters"], "exporters_enabled": ["vllm"]},
+            ["exporters_enabled has 'vllm'", "docker_socket_proxy", "exporters_vllm_endpoints"],
+        ),
+        ({"exporters_docker_socket": "/etc/hostname"}, ["exporters_docker_socket is /etc/hostname: that is no socket"]),
+        (
+            {"exporters_langfuse_database": "postgresql://reader@localhost/langfuse"},
+            ["exporters_langfuse_database leads to 'localhost'", "host.docker.internal"],
+        ),
+        (
             {"llm_monitor_image_source": "registry", "llm_monitor_registry_mirror": "127.0.0.1:1"},
             ["127.0.0.1:1", "distro", "bundle"],
         ),

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.llmops.monitoring.tests.integration.programs import free_port, tool
 
 REPOSITORY = Path(__file__).parents[2]
 CONFIG = """
@@ -44,21 +43,6 @@ groups:
       - record: one_series
         expr: label_replace(up, "job", "same", "", "") * on (job) label_replace(up, "job", "same", "", "")
 """
-
-
-def tool(name: str) -> str:
-    """Return the path of one of the tools that the Makefile fetches, or of an installed one."""
-    folder = os.environ.get("LLM_MONITOR_TOOLS", "")
-    found = shutil.which(name, path=os.pathsep.join(filter(None, [folder, os.environ["PATH"]])))
-    if found is None:
-        pytest.fail(f"{name} is neither in LLM_MONITOR_TOOLS ({folder or 'not set'}) nor on the PATH; see `make`.")
-    return found
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
 
 
 @pytest.fixture(scope="module")

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
-import re
-import shutil
 import subprocess
-import tarfile
 import time
 import urllib.error
 import urllib.request
@@ -19,6 +15,8 @@ from typing import Any
 
 import pytest
 from ansible_collections.llmops.monitoring.plugins.modules import service_folder, service_signal, service_snapshot
+from ansible_collections.llmops.monitoring.tests.integration.programs import tool
+from ansible_collections.llmops.monitoring.tests.integration.tiny_image import imported
 
 PROJECT = f"llm-monitor-test-{uuid.uuid4().hex[:8]}"
 USER = "65534:65534"
@@ -26,37 +24,17 @@ USER = "65534:65534"
 MISSING_CA = "remote_write: [{url: 'https://127.0.0.1:1/', tls_config: {ca_file: /etc/prometheus/missing.pem}}]\n"
 
 
-def tool(name: str) -> Path:
-    """Return one of the tools that the Makefile fetches, or an installed one."""
-    folder = os.environ.get("LLM_MONITOR_TOOLS", "")
-    found = shutil.which(name, path=os.pathsep.join(filter(None, [folder, os.environ["PATH"]])))
-    if found is None:
-        pytest.fail(f"{name} is neither in LLM_MONITOR_TOOLS ({folder or 'not set'}) nor on the PATH; see `make`.")
-    return Path(found).resolve()
-
-
-def docker(*arguments: str, content: bytes | None = None) -> str:
-    done = subprocess.run(["docker", *arguments], input=content, capture_output=True, check=False)
-    assert done.returncode == 0, done.stderr.decode()
-    return done.stdout.decode().strip()
+def docker(*arguments: str) -> str:
+    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
 
 
 @pytest.fixture(scope="module")
 def image() -> Iterator[str]:
     """Return an image with prometheus and promtool, and nothing else but the libraries that they need."""
-    archive = io.BytesIO()
-    with tarfile.open(fileobj=archive, mode="w") as tar:
-        libraries = set()
-        for name in ("prometheus", "promtool"):
-            tar.add(tool(name), f"bin/{name}")
-            needed = subprocess.run(["ldd", tool(name)], capture_output=True, text=True, check=False).stdout
-            libraries |= set(re.findall(r"(/\S+) \(0x", needed))
-        for library in libraries:
-            tar.add(Path(library).resolve(), library.lstrip("/"))
-    reference = f"{PROJECT}:latest"
-    docker("import", "-", reference, content=archive.getvalue())
-    yield reference
-    docker("rmi", "--force", reference)
+    with imported("prometheus", [os.path.realpath(tool(name)) for name in ("prometheus", "promtool")]) as reference:
+        yield reference
 
 
 class Prometheus:

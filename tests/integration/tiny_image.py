@@ -29,14 +29,14 @@ def imported(name: str, programs: Iterable[str], files: Mapping[str, str] | None
 
 
 def root_archive(programs: Iterable[str], files: Mapping[str, str]) -> bytes:
-    """Return a root file system with `programs` in /bin, the libraries that they need, and `files`."""
+    """Return a root file system with `programs`, names or paths, in /bin, the libraries that they need, and `files`."""
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as tar:
         libraries = set()
         for program in programs:
             path = shutil.which(program)
             assert path, f"{program} is not on this machine"
-            tar.add(os.path.realpath(path), f"bin/{program}")
+            tar.add(os.path.realpath(path), f"bin/{os.path.basename(program)}")
             listing = subprocess.run(["ldd", path], check=True, capture_output=True, text=True).stdout
             libraries.update(re.findall(r"(/\S+) \(0x", listing))
         for library in sorted(libraries):

@@ -20,7 +20,7 @@ TESTS = Path(__file__).parent
 TEST_FILES = sorted(str(path.relative_to(TESTS)) for path in TESTS.glob("*/*.yml"))
 JUST_BELOW: list[dict[str, dict[str, Any]]] = yaml.safe_load((TESTS / "just_below.yml").read_text(encoding="utf-8"))
 INVENTORY: dict[str, Any] = yaml.safe_load((TESTS / "inventory.yml").read_text(encoding="utf-8"))
-CATALOGUE: dict[str, dict[str, Any]] = alerts.variables()["prometheus_alert_catalogue"]
+CATALOGUE = alerts.catalogue()
 
 # Parameters that other alerts read too: what one leaves out is the other's.
 SHARED = {("GpuXidHardware", "xids"): {"GpuXidApplication"}}

@@ -1,6 +1,7 @@
 """The settings as the process reads them: in a child process, from files and the environment."""
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -128,6 +129,13 @@ def test_a_url_is_shown_without_user_and_password(load: Load, text: str) -> None
     assert "s3cret" not in found
 
 
+@pytest.mark.parametrize("text", ["ada:s3cret@host", "x=ada:s3cret@host:80"])
+def test_what_is_no_url_is_shown_without_user_and_password(load: Load, text: str) -> None:
+    found = problems(load, LISTEN_ADDRESS=text)
+    assert "'***@host" in found
+    assert "s3cret" not in found
+
+
 def test_a_url_is_shown_without_its_query(load: Load) -> None:
     found = problems(load, LISTEN_ADDRESS="http://host/path?key=s3cret&more='s3cret'#end")
     assert "http://host/path?***#end" in found
@@ -166,6 +174,26 @@ def test_a_secrets_file_that_cannot_be_used(load: Load, tmp_path: Path) -> None:
 def test_a_file_that_is_no_mapping(load: Load, text: str) -> None:
     found = problems(load, text)
     assert "settings.yaml" in found
+
+
+NO_YAML = """
+*s3cret
+!s3cret
+@s3cret
+"s3cret
+[s3cret
+'x's3cret
+a: s3cret
+"\\s3cret"
+{x, *s3cret
+"""
+
+
+@pytest.mark.parametrize("secret", NO_YAML.split("\n")[1:-1])
+def test_a_file_that_is_no_yaml_shows_no_secret(load: Load, secret: str) -> None:
+    found = problems(load, f"litellm:\n  api_key: {secret}\n")
+    assert re.search(r"the settings can't be read: .*settings.yaml, line \d, column \d+: .", found)
+    assert "s3cret" not in found
 
 
 def test_a_file_that_is_not_there(load: Load) -> None:

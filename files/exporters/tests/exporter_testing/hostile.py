@@ -4,6 +4,7 @@
 that the rest of what it says can be used.
 """
 
+import json
 import os
 import socket
 import ssl
@@ -15,6 +16,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -25,6 +28,8 @@ GIB = 1 << 30
 SECRET_LOCATION = "/elsewhere?token=planted-in-a-location"  # noqa: S105 - planted
 
 Serve = Callable[[socket.socket, str], None]
+# A row of a list in JSON, of what has that name and that number.
+Row = Callable[[object, object], dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,15 @@ def serving(hostile: Hostile, sample: str = "up") -> Iterator[str]:
         yield f"{hostile.scheme}://127.0.0.1:{listener.getsockname()[1]}"
         with suppress(OSError):
             listener.shutdown(socket.SHUT_RDWR)
+
+
+def relay(url: str, connection: socket.socket) -> None:
+    """Pass on to `connection` what a server over plain HTTP says, as it is."""
+    there = urlsplit(url)
+    with suppress(OSError), socket.create_connection((there.hostname, there.port)) as other:
+        other.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        while part := other.recv(65536):
+            connection.sendall(part)
 
 
 def answer(connection: socket.socket, body: bytes, status: str = "200 OK", **headers: str) -> None:
@@ -265,3 +279,44 @@ HOSTILES = (
     # Whether it is too much or only capped is for the one who asks to say.
     Hostile("many_series", _of("too_large", ""), _text(_many), True),
 )
+
+
+def in_json(row: Row) -> tuple[Hostile, ...]:
+    """Return what misbehaves in answers such as `{"data": [row, …]}`."""
+
+    def listed(*names: object, number: object = 1) -> str:
+        rows = (json.dumps(row(name, number)) for name in names)
+        return f'{{"data": [{", ".join(rows)}]}}'
+
+    def said(body: Callable[[], str]) -> Serve:
+        return _text(lambda _: body().encode())
+
+    def numbered(*texts: str) -> str:
+        rows = (json.dumps(row(name, "#")).replace('"#"', name) for name in texts)
+        return f'{{"data": [{", ".join(rows)}]}}'
+
+    odd = 'a "quoted" \\ name\nin two lines'
+    nested = "[" * 300 + "]" * 300
+    unparsable = _of("unparsable")
+    return (
+        Hostile("half_a_document", unparsable, said(lambda: listed("a", "b")[:-9])),
+        Hostile("no_document", unparsable, said(str)),
+        Hostile("another_document", unparsable, said(lambda: '{"data": {"a": 1}}')),
+        Hostile("no_rows", unparsable, said(lambda: '{"data": [1, "a", null]}')),
+        Hostile("bottomless", unparsable, said(lambda: '{"data": ' + "[" * 100_000)),
+        Hostile("deep", unparsable, said(lambda: "[" * 50_000 + "]" * 50_000)),
+        Hostile(
+            "endless_number",
+            unparsable,
+            said(lambda: listed("a", number=7).replace("7", "7" * 5000)),
+        ),
+        Hostile(
+            "not_finite", _of("not_finite", ""), said(lambda: numbered("NaN", "-Infinity", "1e999"))
+        ),
+        Hostile("deep_names", _of(""), said(lambda: listed("#").replace('"#"', nested))),
+        Hostile("quotes", _of(""), said(lambda: listed(odd))),
+        Hostile("half_characters", _of(""), said(lambda: listed("\ud800", "\udfff", "\0"))),
+        Hostile("long_names", _of(""), said(lambda: listed("x" * 1_000_000, "y" * 1_000_000))),
+        Hostile("twice", _of("unparsable", ""), said(lambda: listed("a", "b", "a"))),
+        Hostile("many_rows", _of("too_large", ""), said(lambda: listed(*map(str, range(100_000))))),
+    )

@@ -1,15 +1,15 @@
 """A LiteLLM that answers from pages, those of a real one to begin with."""
 
 import json
-import socket
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from exporter_testing.hostile import relay
 from exporter_testing.process import TESTS
 from llm_monitor.litellm.exporter import Settings
 
@@ -75,8 +75,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.keys.add(self.headers.get("authorization"))
         found = self.server.pages.get(asked.path, (404, b"{}"))
         if isinstance(found, str):
-            with suppress(OSError):
-                self._relay(found)
+            relay(found, self.connection)
             self.close_connection = True
             return
         status, body = found
@@ -86,13 +85,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
-
-    def _relay(self, url: str) -> None:
-        there = urlsplit(url)
-        with socket.create_connection((there.hostname, there.port)) as other:
-            other.sendall(b"GET / HTTP/1.1\r\n\r\n")
-            while part := other.recv(65536):
-                self.connection.sendall(part)
 
 
 def _only(body: bytes, names: list[str]) -> bytes:

@@ -72,6 +72,11 @@ class Running:
         pages = Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]
         return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
+    def most_resident(self) -> int:
+        """Return the most that the resident set has been, in bytes."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0]) << 10
+
     def terminate(self) -> float:
         """Send SIGTERM and return the seconds until the process ended."""
         began = time.monotonic()

@@ -25,6 +25,7 @@ class VllmStandIn:
         models: What it serves, adapters with their parents.
         version: Its version.
         statuses: Paths that fail, and with which status.
+        bodies: Paths that answer something else, and what.
         seconds: How long each answer takes.
         key: The API key that it wants, if any.
         requests: Paths that were asked for.
@@ -37,6 +38,7 @@ class VllmStandIn:
     models: dict[str, str | None] = field(default_factory=lambda: {"tiny": None})
     version: str = "0.32.0"
     statuses: dict[str, int] = field(default_factory=dict)
+    bodies: dict[str, bytes] = field(default_factory=dict)
     seconds: float = 0.0
     key: str = ""
     requests: list[str] = field(default_factory=list)
@@ -53,6 +55,8 @@ class VllmStandIn:
         """Return status, type and body."""
         if path in self.statuses:
             return self.statuses[path], "text/plain", b"planted-in-an-error\n"
+        if path in self.bodies:
+            return 200, "application/json", self.bodies[path]
         if self.key and path.startswith("/v1") and authorization != f"Bearer {self.key}":
             return 401, "application/json", b'{"error": "Unauthorized"}'
         if path == "/metrics":

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter_testing.nvml import FakeNvml
+from exporter_testing.gpu.nvml import FakeNvml
 from exporter_testing.process import Running, Start
 
 StartGpu = Callable[..., Running]

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from exporter_testing.gpus import Scrape
-from exporter_testing.nvml import FakeNvml, Process
+from exporter_testing.gpu.nvml import FakeNvml, Process
+from exporter_testing.gpu.scrape import Scrape
 from exporter_testing.process import Running, wait_for
 from gpu.conftest import StartGpu
 

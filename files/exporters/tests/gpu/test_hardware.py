@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter_testing.nvml import FakeNvml
+from exporter_testing.gpu.nvml import FakeNvml
 from exporter_testing.process import TESTS, plain_environment
 from hardware.compare import Pair, agrees, compare
 from hardware.exporter import parsed
@@ -58,7 +58,7 @@ def check(
     """Run the check over one GPU at rest."""
     fake = FakeNvml(folder, REST)
     smi = program(
-        folder / "smi", f'#!/bin/sh\nexec "{sys.executable}" -m exporter_testing.smi "$@"\n'
+        folder / "smi", f'#!/bin/sh\nexec "{sys.executable}" -m exporter_testing.gpu.smi "$@"\n'
     )
     python = program(folder / "python", load)
     environment = {**plain_environment(), **fake.environment(), "SMI_LIES": json.dumps(lies or {})}

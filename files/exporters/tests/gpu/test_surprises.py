@@ -2,8 +2,8 @@
 
 import time
 
-from exporter_testing.gpus import Scrape
-from exporter_testing.nvml import FakeNvml
+from exporter_testing.gpu.nvml import FakeNvml
+from exporter_testing.gpu.scrape import Scrape
 from exporter_testing.process import wait_for
 from gpu.conftest import StartGpu
 

@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from exporter_testing.gpus import Scrape
-from exporter_testing.nvml import FakeNvml
+from exporter_testing.gpu.nvml import FakeNvml
+from exporter_testing.gpu.scrape import Scrape
 from exporter_testing.process import Running, wait_for
 from gpu.conftest import StartGpu
 from llm_monitor.gpu.metrics import FAMILIES

@@ -4,6 +4,7 @@ import base64
 from collections.abc import Iterator
 
 import pytest
+from structlog.testing import capture_logs
 
 from exporter_testing.hostile import HOSTILES, Hostile
 from exporter_testing.hostile import serving as hostile_serving
@@ -55,6 +56,7 @@ def test_every_statement_is_limited_in_time_and_shows_the_password_to_nobody(
     clickhouse: ClickHouse,
 ) -> None:
     poll(url_of(clickhouse.port))
+    open_database(url_of(clickhouse.port), 10, Complaints("test"), "").version(Deadline.after(20))
     basic = base64.b64encode(f"monitor:{PASSWORD}".encode()).decode()
     assert {one["authorization"] for one in clickhouse.headers} == {f"Basic {basic}"}
     for params in clickhouse.asked:
@@ -118,6 +120,34 @@ def test_an_answer_of_another_form(body: str) -> None:
         with pytest.raises(UpstreamError) as caught:
             poll(url_of(clickhouse.port))
         assert caught.value.reason == Reason.UNPARSABLE
+
+
+@pytest.mark.parametrize("row", ['{"name": "observations"}', '{"name": "events_core", "count": 1}'])
+def test_rows_without_what_was_asked_for_are_nothing(row: str) -> None:
+    with serving(ClickHouse(lambda _: (200, f'{{"data": [{row}]}}'.encode()))) as clickhouse:
+        windows = poll(url_of(clickhouse.port)).windows
+    assert not any(usage.models or usage.traces for usage in windows.values())
+
+
+def test_what_only_some_statements_fail_at_is_told_once() -> None:
+    refused = {"names": ["system.tables"]}
+
+    def answer(params: Params) -> tuple[int, bytes]:
+        status = 403 if any(name in params["query"] for name in refused["names"]) else 200
+        return status, b'{"data": [{"name": "observations"}]}'
+
+    with serving(ClickHouse(answer)) as clickhouse, capture_logs() as logs:
+        complaints = Complaints("test")
+        repository = open_database(url_of(clickhouse.port), 5, complaints, "")
+        for _ in range(3):
+            repository.version(Deadline.after(5))
+            with pytest.raises(UpstreamError):
+                repository.poll(Deadline.after(5))
+        assert [log["event"] for log in logs] == ["upstream failed"]
+        assert complaints.counts() == {("database", "unauthorized"): 3}
+        refused["names"] = []
+        repository.poll(Deadline.after(5))
+    assert [log["event"] for log in logs] == ["upstream failed", "upstream recovered"]
 
 
 @pytest.mark.parametrize(

@@ -227,6 +227,8 @@ def test_a_lower_cap_costs_the_least_used_models(start_langfuse: Start) -> None:
         ({"URL": "http://h/?key=1"}, "expected a URL such as"),
         ({"URL": "http://h:99999999/"}, "expected a URL such as"),
         ({"URL": "ftp://h/"}, "expected a URL such as"),
+        ({"URL": "http://h:/"}, "expected a URL such as"),
+        ({"URL": "http://h:3000\n"}, "expected a URL such as"),
         ({"INTERVAL": "1s"}, "expected a duration such as 5m"),
         ({"MODELS": "0"}, "expected a number, 1 to 1000"),
     ],

@@ -1,5 +1,7 @@
 """What each generation of the API tells, number by number, and how one gives way to the next."""
 
+import json
+
 import pytest
 
 from exporter_testing.langfuse.checks import check_all, check_use
@@ -60,10 +62,11 @@ def test_without_a_model_and_with_an_empty_one_is_the_same(
     langfuse: Langfuse, asking: Asking
 ) -> None:
     rows = (
-        '{"providedModelName": null, "count_count": "5", "sum_inputTokens": "7", "p50_latency": 1}',
-        '{"providedModelName": "", "count_count": "3", "sum_inputTokens": "2", "p50_latency": 9}',
+        {"name": "a", "providedModelName": None, "count_count": "5", "sum_inputTokens": "7"},
+        {"name": "b", "providedModelName": "", "count_count": "3", "sum_inputTokens": "2"},
     )
-    langfuse.says[V2] = said(200, f'{{"data": [{",".join(rows)}]}}')
+    timed = [{**row, "p50_latency": 7} for row in rows]
+    langfuse.says[V2] = said(200, json.dumps({"data": timed}))
     expected = ModelUse("none", 8, errors=8, input_tokens=9)
     for usage in asking.poll().windows.values():
         assert fold_models(usage.models, 50) == [expected]

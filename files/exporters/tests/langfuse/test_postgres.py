@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -89,6 +89,21 @@ def failure(url: str, seconds: float = 5, timeout: float = 2) -> UpstreamError:
     assert time.monotonic() - began < seconds + 1
     assert url.split("@")[0].rsplit(":")[-1] not in str(caught.value)
     return caught.value
+
+
+def asked(question: Callable[[], object]) -> tuple[threading.Thread, list[UpstreamError]]:
+    """Ask in a thread of its own; return that and the errors to come."""
+    errors: list[UpstreamError] = []
+
+    def ask() -> None:
+        try:
+            question()
+        except UpstreamError as error:
+            errors.append(error)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    return asking, errors
 
 
 def test_the_tables_of_langfuse_2_number_by_number(database: Database) -> None:
@@ -184,6 +199,19 @@ def test_a_locked_table_costs_no_more_than_the_timeout(database: Database) -> No
     assert poll(database.url).windows["5m"].models
 
 
+@pytest.mark.parametrize("question", ["version", "poll"])
+def test_not_even_the_first_statement_takes_longer_than_the_timeout(
+    database: Database, question: str
+) -> None:
+    repository = open_database(database.url, 0.5, Complaints("test"), "")
+    with database.server.connect() as locking, locking.transaction():
+        # Whatever a statement is about, it looks the types of its columns up here.
+        locking.execute("LOCK TABLE pg_catalog.pg_type IN ACCESS EXCLUSIVE MODE")
+        asking, errors = asked(lambda: getattr(repository, question)(Deadline.after(20)))
+        asking.join(timeout=5)
+        assert [error.reason for error in errors] == [Reason.TIMEOUT]
+
+
 def test_all_statements_end_by_the_deadline(database: Database) -> None:
     with database.server.connect() as connection, connection.transaction():
         connection.execute("LOCK TABLE scores IN ACCESS EXCLUSIVE MODE")
@@ -192,22 +220,13 @@ def test_all_statements_end_by_the_deadline(database: Database) -> None:
 
 
 def test_a_server_that_dies_within_a_poll(database: Database) -> None:
-    errors: list[BaseException] = []
-
-    def ask() -> None:
-        try:
-            poll(database.url)
-        except UpstreamError as error:
-            errors.append(error)
-
     with (
         database.server.connect() as locking,
         database.server.connect() as other,
         locking.transaction(),
     ):
         locking.execute("LOCK TABLE scores IN ACCESS EXCLUSIVE MODE")
-        asking = threading.Thread(target=ask)
-        asking.start()
+        asking, errors = asked(lambda: poll(database.url))
         waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
         wait_for(lambda: other.execute(waiting).fetchone() is not None)
         other.execute(
@@ -215,7 +234,7 @@ def test_a_server_that_dies_within_a_poll(database: Database) -> None:
             " WHERE application_name = 'llm-monitor'"
         )
         asking.join(timeout=10)
-    assert [error.reason for error in errors if isinstance(error, UpstreamError)] == ["connection"]
+    assert [error.reason for error in errors] == ["connection"]
 
 
 def test_a_server_without_a_connection_left(database: Database) -> None:
@@ -265,3 +284,30 @@ def test_the_exporter_over_a_database_that_goes_and_comes_back(
     assert "refused" in reasons
     assert len(set(reasons)) == len(reasons) <= 2
     assert told.count("upstream recovered") == 1
+
+
+def test_what_the_database_says_of_a_password_is_told_nowhere(
+    database: Database, start_exporter: Start, tmp_path: Path
+) -> None:
+    server, password = database.server, database.password
+    server.execute("CREATE DATABASE echo", database="postgres")
+    for statement in (
+        f"""CREATE FUNCTION say() RETURNS text LANGUAGE plpgsql AS $$ BEGIN
+            RAISE WARNING 'the password is {password}';
+            RAISE EXCEPTION 'the password is {password}' USING HINT = '{password}',
+                DETAIL = '{password}', ERRCODE = 'XX000'; END $$""",
+        """CREATE VIEW traces AS SELECT now() AT TIME ZONE 'UTC' - interval '1 minute' AS timestamp,
+            say() AS session_id, '' AS user_id""",
+        "GRANT SELECT ON traces TO monitor",
+    ):
+        server.execute(statement, database="echo")
+    secret = tmp_path / "url"
+    secret.write_text(server.url("monitor", password, "echo"))
+    settings = {"LANGFUSE__DATABASE_FILE": str(secret), "LOG_LEVEL": "debug", "MIN_INTERVAL": "0"}
+    running = start_exporter("langfuse", settings)
+    wait_for(lambda: '{collector="usage"} 0' in running.get().text, 20)
+    told = [running.get(path).text for path in ("/metrics", "/api/v1/usage", "/docs")]
+    told += [running.output.read_text(), running.get("/openapi.json").text]
+    told += [Path(f"/proc/{running.process.pid}/{it}").read_text() for it in ("cmdline", "environ")]
+    assert "it answered with the error XX000" in running.output.read_text()
+    assert not [text for text in told if password in text]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from structlog.testing import capture_logs
 
-from exporter_testing.hostile import HOSTILES, Hostile, serving
+from exporter_testing.hostile import HOSTILES, Hostile, in_json, serving
 from exporter_testing.litellm import KEY, StandIn, page
 from exporter_testing.scraping import Values
 
@@ -148,6 +148,29 @@ def test_a_list_of_models_of_another_shape_is_survived(
     usable = isinstance(told, dict) and isinstance(told.get("data"), list)
     assert success(values, "models") == usable
     assert set(errors(values, "/model/info")) == (set() if usable else {"unparsable"})
+
+
+def model_row(name: object, number: object) -> dict[str, object]:
+    info = {"id": name, "max_tokens": number, "input_cost_per_token": number}
+    return {"model_name": name, "litellm_params": {"model": name}, "model_info": info}
+
+
+@pytest.mark.parametrize("hostile", in_json(model_row), ids=str)
+def test_a_hostile_list_of_models_costs_what_needs_it_only(
+    proxy: StandIn, scraping: Scraping, hostile: Hostile
+) -> None:
+    scrape = scraping(timeout="4s")
+    with serving(hostile) as url, capture_logs() as logs:
+        proxy.pages["/model/info"] = url
+        for _ in range(3):
+            values = scrape()
+    assert values[f"{PREFIX}ready", "proxy"] == success(values, "health") == 1
+    failed = errors(values, "/model/info")
+    assert set(failed) <= hostile.reasons
+    assert bool(failed) == (not success(values, "models"))
+    assert bool(failed) <= ("" not in hostile.reasons or hostile.name in {"twice", "many_rows"})
+    told = [log for log in logs if log.get("upstream") == "/model/info"]
+    assert len(told) == len(failed)
 
 
 def test_what_was_wrong_once_is_right_again(proxy: StandIn, scrape: Scrape) -> None:

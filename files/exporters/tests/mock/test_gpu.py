@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter_testing.nvml import FakeNvml, Process
+from exporter_testing.gpu.nvml import FakeNvml, Process
 from exporter_testing.process import Start, wait_for
 from exporter_testing.simulated import START, Life, Told, settings_of, tell
 from llm_monitor.base.exporter import Exporter

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter_testing.hosts import make_host
+from exporter_testing.node.hosts import make_host
 from exporter_testing.process import Start
 from exporter_testing.simulated import START, Life, Told, settings_of, tell
 from llm_monitor.base.errors import SourceMissingError

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter_testing.hosts import make_host
+from exporter_testing.node.hosts import make_host
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from exporter_testing.hosts import FILES, collect
+from exporter_testing.node.hosts import FILES, collect
 from exporter_testing.scraping import Values
 from llm_monitor.base.errors import SourceError
 from llm_monitor.node.metrics import FAMILIES

@@ -15,6 +15,7 @@ from exporter_testing.scraping import Values
 from llm_monitor.node.metrics import FAMILIES
 
 N = "llm_monitor_node_"
+FUSE = "exporter_testing.node.fuse"
 DECLARED = {family.name: family for family in FAMILIES}
 
 
@@ -118,7 +119,7 @@ def test_promtool_has_nothing_to_object(start_node: Start) -> None:
 def test_without_root_and_with_optimised_bytecode(start: Start) -> None:
     port = free_port()
     node = start(
-        [sys.executable, "-OO", "-m", "exporter_testing.nobody"],
+        [sys.executable, "-OO", "-m", "exporter_testing.node.nobody"],
         port,
         {"LLM_MONITOR_NODE__PORT": str(port), "LLM_MONITOR_MIN_INTERVAL": "0"},
     )
@@ -144,7 +145,7 @@ def test_a_fuse_mount_whose_daemon_never_answers(start: Start, host: Path) -> No
     port = free_port()
     began = time.monotonic()
     node = start(
-        ["unshare", "--mount", sys.executable, "-m", "exporter_testing.fuse", str(host / "hung")],
+        ["unshare", "--mount", sys.executable, "-m", FUSE, str(host / "hung")],
         port,
         {
             "LLM_MONITOR_NODE__PORT": str(port),

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from exporter_testing.hosts import collect, node_settings
+from exporter_testing.node.hosts import collect, node_settings
 from llm_monitor.base.errors import SourceMissingError
 from llm_monitor.node.facts import Mount, Usage
 from llm_monitor.node.mounts import choose, parse_mounts

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter_testing.hostile import HTML
+from llm_monitor.base.collection.collector import Deadline
 from llm_monitor.base.upstream.errors import Reason, UpstreamError
 from llm_monitor.base.upstream.exposition import Point, histogram_names, histograms, read
 
@@ -197,3 +198,12 @@ def test_the_recorded_histograms_are_whole() -> None:
     assert one.bounds[0] == 0.3
     assert one.counts[-1] == 31
     assert math.isclose(one.sum, 12.263853311538696)
+
+
+def test_reading_ends_at_its_deadline() -> None:
+    body = b"a 1\n" * (1 << 20)
+    began = time.monotonic()
+    with pytest.raises(UpstreamError) as caught:
+        read(body, {"b"}, deadline=Deadline.after(0.05))
+    assert caught.value.reason is Reason.TIMEOUT
+    assert time.monotonic() - began < 0.2

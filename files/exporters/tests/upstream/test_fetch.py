@@ -15,6 +15,7 @@ from exporter_testing.process import Start, free_port, wait_for
 from llm_monitor.base.collection.collector import Deadline
 from llm_monitor.base.upstream.errors import Reason, UpstreamError
 from llm_monitor.base.upstream.fetch import LARGEST_BODY, Answer, Fetcher
+from llm_monitor.base.upstream.room import Room
 
 SECRET = "planted-secret"  # noqa: S105
 
@@ -76,6 +77,18 @@ def test_the_limit_is_for_what_arrives_and_for_what_it_unpacks_to(fetcher: Fetch
             with pytest.raises(UpstreamError) as caught:
                 get(fetcher, url, limit=999)
         assert caught.value.reason is Reason.TOO_LARGE
+
+
+def test_what_others_take_is_not_there_and_what_fails_gives_it_back(fetcher: Fetcher) -> None:
+    room = Room(each=10, common=100)
+    for body in (b"x" * 1000, gzip.compress(b"x" * 1000)):
+        headers = {} if body[:1] == b"x" else {"content_encoding": "gzip"}
+        with serving(good(body, **headers)) as url:
+            with pytest.raises(UpstreamError) as caught:
+                get(fetcher, url, share=room.share())
+            assert caught.value.reason is Reason.TOO_LARGE
+            assert room.common == 100
+            assert len(get(fetcher, url, share=Room(10, 990).share()).body) == 1000
 
 
 def test_a_bomb_is_not_unpacked_any_further_than_the_limit(fetcher: Fetcher) -> None:
@@ -223,6 +236,28 @@ def test_others_are_not_held_up(fetcher: Fetcher, hanging_names: list[str]) -> N
     assert isinstance(slow, UpstreamError)
     assert isinstance(quick, Answer)
     assert hanging_names == ["slow.invalid"]
+
+
+def test_a_thread_that_can_not_be_started_costs_one_request(
+    fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(good()) as url:
+        named = url.replace("127.0.0.1", "localhost")
+        refusing = True
+        start = threading.Thread.start
+
+        def refuse(thread: threading.Thread) -> None:
+            if refusing and thread.name == "test-resolve":
+                message = "can't start new thread"
+                raise RuntimeError(message)
+            start(thread)
+
+        monkeypatch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(UpstreamError) as caught:
+            get(fetcher, named)
+        assert caught.value.reason is Reason.CONNECTION
+        refusing = False
+        assert get(fetcher, named).body == b"good\n"
 
 
 def test_work_that_does_not_end_is_given_up(fetcher: Fetcher) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -113,13 +114,38 @@ def test_what_stops_is_down_and_what_is_removed_is_gone(
     engine.emit(happened(IDS["one"], "one", "die"), happened(IDS["two"], "two", "destroy"))
     wait_for(lambda: ("up", "two") not in values(running))
     found = values(running)
-    assert [key for key in found if key[1:2] == ("one",)] == [("up", "one")]
+    assert [key[:4] for key in found if key[1:2] == ("one",)] == [
+        ("up", "one"),
+        ("info", "one", "tiny", "0.32.0"),
+    ]
     assert found["up", "one"] == 0
     assert [one["status"] for one in running.get("/api/v1/containers").json()] == ["exited"]
     assert running.get("/api/v1/targets").json() == []
     stopped_one = running.get("/api/v1/containers/one/metrics")
     assert (stopped_one.status_code, stopped_one.text) == (502, "its container is exited\n")
     assert "upstream failed" not in running.output.read_text()
+
+
+def test_what_has_never_answered_has_the_model_of_its_command(
+    engine: DockerStandIn, stand_in: StandIn, start_over: Start
+) -> None:
+    add(engine, "one", stand_in(), State={"Status": "created", "Running": False, "Pid": 0})
+    add(engine, "two", stand_in(statuses={"/metrics": 503}))
+    running = start_over()
+    about = ("tiny", "vllm/vllm-openai:v0.32", "2", "bfloat16")
+    wait_for(lambda: ("info", "two", *about) in values(running))
+    found = values(running)
+    assert found["up", "one"] == found["up", "two"] == 0
+    assert found["info", "one", *about] == 1
+    assert not [key for key in found if key[0] in ("start_time_seconds", "requests_running")]
+    told = running.get("/api/v1/containers").json()
+    assert [(one["status"], one["model_name"]) for one in told] == [
+        ("created", "tiny"),
+        ("unreachable", "tiny"),
+    ]
+    assert running.get("/api/v1/models").json()[0]["containers"] == [
+        {"container_name": name, "up": False} for name in ("one", "two")
+    ]
 
 
 def test_a_restart_is_another_server(
@@ -162,6 +188,25 @@ def test_an_engine_that_is_gone_costs_what_only_it_tells(
     wait_for(lambda: values(running).get(("collector_success", "docker_events")) == 0)
     wait_for(lambda: ("up", "one") not in keys(running))
     assert values(running)["up", "static"] == 1
+
+
+def test_an_engine_that_hangs_holds_up_those_that_are_named_once_only(
+    engine: DockerStandIn, stand_in: StandIn, start_exporter: Start
+) -> None:
+    engine.instead["/containers/json"] = engine.instead["/events"] = lambda _: engine.over.wait()  # type: ignore[assignment,return-value]
+    one = stand_in()
+    settings = {"VLLM__DOCKER": engine.address, "VLLM__ENDPOINTS": f"static={one.address}"}
+    running = start_exporter("vllm", {"MIN_INTERVAL": "0", **settings})
+    for limit in (3.0, 0.9, 0.9):
+        # What one collector asked serves others for a second.
+        renewed = time.monotonic() + 1.1
+        wait_for(lambda end=renewed: time.monotonic() > end)  # type: ignore[misc]
+        began = time.monotonic()
+        assert values(running)["up", "static"] == 1
+        assert time.monotonic() - began < limit
+    assert [one["labels"]["container"] for one in running.get("/api/v1/targets").json()] == [
+        "static"
+    ]
 
 
 def test_without_an_engine_nobody_knows_who_there_is(

@@ -141,7 +141,7 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "litellm-at-itself": (
         {"exporters_litellm_url": "http://127.0.0.1:4000"},
-        ["exporters_litellm_url is 'http://127.0.0.1:4000'", "look for it at itself", "host.docker.internal"],
+        ["exporters_litellm_url leads to '127.0.0.1'", "look for it at itself", "host.docker.internal"],
     ),
     "langfuse-with-password": (
         {"exporters_langfuse_url": "https://me:word@langfuse.example.com"},
@@ -149,7 +149,67 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "endpoint-at-itself": (
         {"exporters_vllm_endpoints": [{"name": "a", "url": "http://localhost:8000"}]},
-        ["exporters_vllm_endpoints[0].url is 'http://localhost:8000'", "exporters_networks"],
+        ["exporters_vllm_endpoints[0].url leads to 'localhost'", "exporters_networks"],
+    ),
+    "langfuse-at-itself": (
+        {
+            "exporters_langfuse_url": "http://127.1:3000",
+            "exporters_langfuse_public_key": "pk-lf-1",
+            "exporters_langfuse_secret_key": SECRET,
+        },
+        ["exporters_langfuse_url leads to '127.1'", "host.docker.internal"],
+    ),
+    "database-at-itself": (
+        {"exporters_langfuse_database": f"postgresql://r:{SECRET}@LOCALHOST:5432/langfuse"},
+        ["exporters_langfuse_database leads to 'LOCALHOST'", "look for it at itself", "host.docker.internal"],
+    ),
+    "clickhouse-at-itself": (
+        {"exporters_langfuse_database": f"clickhouse+https://r:{SECRET}@[::1]:8443/default"},
+        ["exporters_langfuse_database leads to '::1'"],
+    ),
+    "database-of-another-kind": (
+        {"exporters_langfuse_database": f"mysql://r:{SECRET}@d/l"},
+        ["exporters_langfuse_database has a value that is not shown here", "a URL with postgresql:// or clickhouse://"],
+    ),
+    "database-nowhere": (
+        {"exporters_langfuse_database": f"postgresql://r:{SECRET}@/l"},
+        ["exporters_langfuse_database has a value that is not shown here", "and a host"],
+    ),
+    "litellm-without-its-port": (
+        {"exporters_litellm_url": "http://litellm:{{ litellm_port | default('') }}"},
+        ["exporters_litellm_url is 'http://litellm:'", "a URL with http:// or https://"],
+    ),
+    "shown-url-with-password": (
+        {"prometheus_external_url": f"https://me:{SECRET}@prometheus.example.com/"},
+        ["prometheus_external_url is 'https://***@prometheus.example.com/'", "without user, password", "shown to all"],
+    ),
+    "own-setting-at-itself": (
+        {"exporters_settings": {"LiteLLM": {"URL": "http://0.0.0.0:4000"}}},
+        ["exporters_settings.litellm.url leads to '0.0.0.0'"],
+    ),
+    "own-endpoint-at-itself": (
+        {"exporters_settings": {"vllm": {"endpoints": [{"name": "a", "url": "http://[::ffff:127.0.0.1]:8000"}]}}},
+        ["exporters_settings.vllm.endpoints[0].url leads to '::ffff:127.0.0.1'"],
+    ),
+    "own-setting-with-password": (
+        {"exporters_settings": {"vllm": {"gpu_exporter": f"http://me:{SECRET}@gpu1:9445"}}},
+        ["exporters_settings.vllm.gpu_exporter must be a URL with http:// or https://", "without user, password"],
+    ),
+    "unknown-exporter": (
+        {"exporters_enabled": ["node", "langfus"]},
+        ["exporters_enabled", "'langfus' is none of: node, gpu", "Did you mean langfuse?"],
+    ),
+    "settings-of-an-unknown-exporter": (
+        {"exporters_settings": {"litelm": {"timeout": "5s"}}},
+        ["exporters_settings has 'litelm'", "known are node, gpu,", "log_level", "Did you mean litellm?"],
+    ),
+    "container-without-docker": (
+        {"llm_monitor_components": ["exporters"], "exporters_enabled": ["container"]},
+        ["exporters_enabled has 'container'", "add docker_socket_proxy to llm_monitor_components"],
+    ),
+    "vllm-without-docker": (
+        {"llm_monitor_components": ["exporters"], "exporters_enabled": ["node", "vllm"]},
+        ["exporters_enabled has 'vllm'", "set exporters_docker_socket or exporters_vllm_endpoints"],
     ),
     "langfuse-with-long-password": (
         {"exporters_langfuse_url": f"https://me:{SECRET}/x@langfuse.example.com"},
@@ -280,7 +340,28 @@ RIGHT: dict[str, dict[str, Any]] = {
         "prometheus_extra_scrape_configs": [{"job_name": "j", "params": {"module": ["http_2xx"]}}],
     },
     "rule-file": {"prometheus_extra_rules": {"mine.yml": {"groups": []}}},
-    "exporter-setting": {"exporters_settings": {"node": {"per_cpu": True}}},
+    "exporter-setting": {"exporters_settings": {"node": {"per_cpu": True}, "MIN_INTERVAL": "10s"}},
+    "own-url": {"exporters_enabled": ["litellm"], "exporters_settings": {"litellm": {"url": "http://litellm:4000"}}},
+    "docker-by-its-socket": {
+        "llm_monitor_components": ["exporters"],
+        "exporters_enabled": ["container", "vllm"],
+        "exporters_docker_socket": "/var/run/docker.sock",
+    },
+    "vllm-by-its-address": {
+        "llm_monitor_components": ["exporters"],
+        "exporters_enabled": ["vllm"],
+        "exporters_vllm_endpoints": [{"name": "a", "url": "http://host.docker.internal:8000"}],
+    },
+    "vllm-by-its-own-setting": {
+        "llm_monitor_components": ["exporters"],
+        "exporters_enabled": ["vllm", "container"],
+        "exporters_settings": {
+            "vllm": {"endpoints": [{"name": "a", "url": "http://b:8000"}]},
+            "container": {"docker": "http://docker-proxy:2375"},
+        },
+    },
+    "docker-where-no-exporters-run": {"llm_monitor_components": ["prometheus"], "exporters_enabled": ["vllm"]},
+    "database": {"exporters_langfuse_database": f"postgresql+psycopg://r:{SECRET}@langfuse-db/langfuse"},
     "registered": {"__prometheus_result": {"changed": True}},
 }
 

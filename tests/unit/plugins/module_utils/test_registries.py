@@ -5,8 +5,8 @@ from __future__ import annotations
 import shutil
 import socket
 import ssl
-import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from ansible_collections.llmops.monitoring.plugins.module_utils import _registries
 from ansible_collections.llmops.monitoring.plugins.module_utils._registries import Way
+from ansible_collections.llmops.monitoring.tests.serving import serving
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -76,7 +77,7 @@ def certificate(tmp_path: Path) -> Path:
 @pytest.fixture
 def serve() -> Iterator[Serve]:
     """Return a function that starts a registry and returns its host:port."""
-    servers = []
+    servers = ExitStack()
 
     def start(status: int = 200, certificate: Path | None = None, asked: list[str] | None = None) -> str:
         handler = type("Registry", (_Registry,), {"status": status, "asked": [] if asked is None else asked})
@@ -85,16 +86,11 @@ def serve() -> Iterator[Serve]:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(certificate)
             server.socket = context.wrap_socket(server.socket, server_side=True)
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        servers.append((server, thread))
+        servers.enter_context(serving(server))
         return f"127.0.0.1:{server.server_address[1]}"
 
-    yield start
-    for server, thread in servers:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with servers:
+        yield start
 
 
 def strict(monkeypatch: pytest.MonkeyPatch) -> None:

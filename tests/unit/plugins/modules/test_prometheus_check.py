@@ -17,6 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from ansible_collections.llmops.monitoring.plugins.modules import prometheus_check as module
+from ansible_collections.llmops.monitoring.tests.serving import serving
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -97,17 +98,10 @@ class _Server(ThreadingHTTPServer):
 @pytest.fixture
 def prometheus() -> Iterator[PreparedPrometheus]:
     prepared = PreparedPrometheus()
-    with _Server(prepared) as server:
-        prepared.url = f"http://127.0.0.1:{server.server_port}"
-        yield from served(server, prepared)
-
-
-def served(server: _Server, prepared: PreparedPrometheus) -> Iterator[PreparedPrometheus]:
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    yield prepared
-    server.shutdown()
-    thread.join()
+    server = _Server(prepared)
+    prepared.url = f"http://127.0.0.1:{server.server_port}"
+    with serving(server):
+        yield prepared
 
 
 @pytest.fixture
@@ -390,12 +384,13 @@ def certificate(tmp_path: Path) -> Path:
 @pytest.fixture
 def secured(certificate: Path) -> Iterator[PreparedPrometheus]:
     prepared = PreparedPrometheus()
-    with _Server(prepared) as server:
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(certificate)
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-        prepared.url = f"https://127.0.0.1:{server.server_port}"
-        yield from served(server, prepared)
+    server = _Server(prepared)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    prepared.url = f"https://127.0.0.1:{server.server_port}"
+    with serving(server):
+        yield prepared
 
 
 def test_a_certificate_of_our_own_authority_is_trusted(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 from ansible_collections.llmops.monitoring.plugins.module_utils import _reloads
 from ansible_collections.llmops.monitoring.plugins.modules import service_signal
+from ansible_collections.llmops.monitoring.tests.serving import serving
 
 
 def container(service: str, project: str = "llm-monitor", number: int = 1) -> dict[str, Any]:
@@ -133,22 +134,17 @@ class _Handler(BaseHTTPRequestHandler):
 def telling(fake_engine: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], TellingService]]:
     """Return a function that starts services that tell of their reloads over HTTP."""
     monkeypatch.setattr(_reloads, "INTERVAL", 0.02)
-    servers = []
+    servers = ExitStack()
 
     def start() -> TellingService:
         service = TellingService(fake_engine.signals)
         server = _Server(service)
         service.url = f"http://127.0.0.1:{server.server_port}/metrics"
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        servers.append((server, thread))
+        servers.enter_context(serving(server))
         return service
 
-    yield start
-    for server, thread in servers:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with servers:
+        yield start
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.llmops.monitoring.plugins.modules import signing_key
+from ansible_collections.llmops.monitoring.tests.serving import serving
 
 KEYS = Path(__file__).resolve().parents[1] / "fixtures/keys"
 ONE_ARMORED, ONE = (KEYS / "one.asc").read_bytes(), "01D95F13A46184A3C30DB92E54601B04BB6FAF83"
@@ -40,13 +40,10 @@ def server() -> Iterator[Server]:
         def log_message(self, *_arguments: object) -> None:
             """Keep the tests' output quiet."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
-        state.url = f"http://127.0.0.1:{http.server_port}/key"
-        thread = threading.Thread(target=http.serve_forever, args=(0.02,))
-        thread.start()
+    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    state.url = f"http://127.0.0.1:{http.server_port}/key"
+    with serving(http):
         yield state
-        http.shutdown()
-        thread.join()
 
 
 @pytest.fixture

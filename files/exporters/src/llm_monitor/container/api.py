@@ -8,7 +8,8 @@ from fastapi.responses import JSONResponse
 from llm_monitor.base.collection.collector import Deadline
 from llm_monitor.base.docker.containers import Container
 from llm_monitor.base.docker.gpus import Assignment
-from llm_monitor.base.web.desk import UNAVAILABLE, Desk, Told
+from llm_monitor.base.web.answers import UNAVAILABLE, Told, add_json
+from llm_monitor.base.web.desk import Desk
 from llm_monitor.container.collectors import identity
 from llm_monitor.container.roster import Roster
 
@@ -24,14 +25,12 @@ def create_router(roster: Roster) -> APIRouter:
     def containers() -> JSONResponse:
         return desk.answer("containers", lambda: _containers(roster))
 
-    router.add_api_route(
+    add_json(
+        router,
         "/containers",
         containers,
-        response_class=JSONResponse,
-        response_model=None,
-        summary="Each container: what it is, how it is, its limits and its GPUs.",
-        operation_id="containers",
-        responses={UNAVAILABLE: {"description": "The engine can't be asked"}},
+        "Each container: what it is, how it is, its limits and its GPUs.",
+        {UNAVAILABLE: "The engine can't be asked"},
     )
     return router
 

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
-from llm_monitor.base.web.desk import UNAVAILABLE, Desk, Told
+from llm_monitor.base.web.answers import UNAVAILABLE, Told, add_json
+from llm_monitor.base.web.desk import Desk
 from llm_monitor.gpu.containers import Owners
 from llm_monitor.gpu.facts import (
     Activity,
@@ -43,15 +44,7 @@ def create_router(fleet: Fleet, containers: Owners) -> APIRouter:
         ("/gpus", gpus, "Each GPU: what it is, its state, and what it does not support."),
         ("/processes", processes, "Each process on a GPU: its program, memory and container."),
     ):
-        router.add_api_route(
-            path,
-            route,
-            response_class=JSONResponse,
-            response_model=None,
-            summary=summary,
-            operation_id=path[1:],
-            responses={UNAVAILABLE: {"description": "The driver can't be asked"}},
-        )
+        add_json(router, path, route, summary, {UNAVAILABLE: "The driver can't be asked"})
     return router
 
 

@@ -9,6 +9,7 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from llm_monitor.base.errors import SourceError
+from llm_monitor.base.web.answers import BAD_REQUEST, UNAVAILABLE, add_json, problem
 from llm_monitor.langfuse.collectors import Ledger
 from llm_monitor.langfuse.facts import (
     WINDOWS,
@@ -19,8 +20,6 @@ from llm_monitor.langfuse.facts import (
 )
 
 _TAG = "langfuse"
-_BAD_REQUEST = 400
-_UNAVAILABLE = 503
 
 
 def create_router(ledger: Ledger, most: int) -> APIRouter:
@@ -29,27 +28,22 @@ def create_router(ledger: Ledger, most: int) -> APIRouter:
 
     async def usage(window: str = "1h") -> JSONResponse:
         if window not in WINDOWS:
-            problem = (
+            sentence = (
                 f"window: {window[:50]!r} is not allowed; expected one of {', '.join(WINDOWS)}"
             )
-            return JSONResponse({"error": problem}, status_code=_BAD_REQUEST)
+            return problem(sentence, BAD_REQUEST)
         try:
             poll = ledger.poll()
         except SourceError as error:
-            return JSONResponse({"error": str(error)}, status_code=_UNAVAILABLE)
+            return problem(str(error))
         return JSONResponse(_usage(poll, window, most))
 
-    router.add_api_route(
+    add_json(
+        router,
         "/usage",
         usage,
-        response_class=JSONResponse,
-        response_model=None,
-        summary=f"What happened in a window ({', '.join(WINDOWS)}) before the last poll.",
-        operation_id="usage",
-        responses={
-            _BAD_REQUEST: {"description": "There is no such window"},
-            _UNAVAILABLE: {"description": "There is no recent poll"},
-        },
+        f"What happened in a window ({', '.join(WINDOWS)}) before the last poll.",
+        {BAD_REQUEST: "There is no such window", UNAVAILABLE: "There is no recent poll"},
     )
     return router
 

@@ -3,14 +3,23 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
+from llm_monitor.base.files import printable
 from llm_monitor.base.metrics.guard import OTHER
 from llm_monitor.base.upstream.errors import Reason, UpstreamError
 
 WINDOWS = {"5m": 300, "1h": 3600, "24h": 86400}
 QUANTILES = ("0.5", "0.95", "0.99")
 NO_MODEL = "none"
+# Names that a window tells apart at most; who has more, has ids in them.
+MOST_NAMES = 1000
+# Of an answer, in bytes: what is made of twice as many takes more memory than the container has.
+LARGEST_ANSWER = 4 << 20
+
+_LONGEST_NAME = 256
+_END_OF_TIME = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
 
 Row = Mapping[str, Any]
 Quantiles = Mapping[str, float]
@@ -66,6 +75,7 @@ class Usage:
         users: How many different users they belong to.
         models: The use of each model, that with the most observations first.
         scores: The scores, those given most often first.
+        left_out: How many values were no finite numbers.
     """
 
     traces: float | None
@@ -73,6 +83,7 @@ class Usage:
     users: float | None
     models: Sequence[ModelUse]
     scores: Sequence[ScoreUse] | None
+    left_out: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +116,28 @@ def number(value: object) -> float | None:
     except (ValueError, OverflowError):
         return None
     return whole if math.isfinite(found) else None
+
+
+def not_finite(value: object) -> bool:
+    """Return whether `value` is NaN or an infinity, written as a number or as text."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return False
+    try:
+        return not math.isfinite(float(value))
+    except OverflowError:
+        return True
+    except ValueError:
+        return False
+
+
+def label_text(value: object) -> str:
+    """Return a name as a label can have it, empty when it is no text."""
+    return printable(value[:_LONGEST_NAME]) if isinstance(value, str) else ""
+
+
+def calendar_time(seconds: float | None) -> float | None:
+    """Return a Unix time that calendars have, else None."""
+    return seconds if seconds is not None and 0 <= seconds < _END_OF_TIME else None
 
 
 def rows_of(content: object, where: str) -> list[Row]:

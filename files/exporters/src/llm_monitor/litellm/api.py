@@ -1,6 +1,5 @@
 """The JSON API: the models that LiteLLM routes to, and how they do."""
 
-from typing import Any
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter
@@ -8,12 +7,12 @@ from fastapi.responses import JSONResponse
 
 from llm_monitor.base.collection.collector import Deadline
 from llm_monitor.base.upstream.errors import UpstreamError
+from llm_monitor.base.web.answers import UNAVAILABLE, Told, add_json, problem
 from llm_monitor.litellm.desk import Desk
 from llm_monitor.litellm.facts import Deployment
 from llm_monitor.litellm.traffic import Traffic
 
 _TAG = "litellm"
-_UNAVAILABLE = 503
 # Less than what is left to a process that has to end.
 _PATIENCE_SECONDS = 3.0
 _HIDDEN = "***"
@@ -38,22 +37,20 @@ def create_router(desk: Desk, show_hosts: bool) -> APIRouter:
             traffic = desk.recent(deadline)
             deployments = desk.catalogue.known(deadline)
         except UpstreamError as error:
-            return JSONResponse({"error": error.reason}, status_code=_UNAVAILABLE)
+            return problem(error.reason)
         return JSONResponse([_told(desk, one, traffic, show_hosts) for one in deployments])
 
-    router.add_api_route(
+    add_json(
+        router,
         "/models",
         models,
-        response_class=JSONResponse,
-        response_model=None,
-        summary="Each deployment of each model: its state, and its requests of late.",
-        operation_id="models",
-        responses={_UNAVAILABLE: {"description": "LiteLLM can't be asked"}},
+        "Each deployment of each model: its state, and its requests of late.",
+        {UNAVAILABLE: "LiteLLM can't be asked"},
     )
     return router
 
 
-def _told(desk: Desk, one: Deployment, traffic: Traffic, show_hosts: bool) -> dict[str, Any]:
+def _told(desk: Desk, one: Deployment, traffic: Traffic, show_hosts: bool) -> Told:
     rates = desk.rates(one.id)
     return {
         "model_id": one.id,

@@ -37,7 +37,8 @@ MODEL_AVAILABLE = Family(
     "llm_monitor_litellm_model_available",
     GAUGE,
     "1 when the deployment answers, 0 when it does not, absent while LiteLLM does not know: its "
-    "last health check (GET /health/latest), else its last request (litellm_deployment_state).",
+    "last health check (GET /health/latest), else its last request (litellm_deployment_state). "
+    "Of several workers one that got through is enough; LiteLLM keeps what an ended one saw.",
     ("model", "deployment_id"),
 )
 MODEL_LAST_CHECK = Family(

@@ -1,8 +1,14 @@
-"""Why a request failed, in one of a few words."""
+"""Why a request failed, in one of a few words.
+
+A client that LiteLLM refuses (`auth`, `rate_limit`) is told apart from a backend that refuses
+LiteLLM (`backend_auth`, `backend_limit`): the one is the client's own doing, the other is not.
+"""
 
 TIMEOUT = "timeout"
 RATE_LIMIT = "rate_limit"
+BACKEND_LIMIT = "backend_limit"
 AUTH = "auth"
+BACKEND_AUTH = "backend_auth"
 BAD_REQUEST = "bad_request"
 NOT_FOUND = "not_found"
 SERVER_ERROR = "server_error"
@@ -16,10 +22,12 @@ OTHER = "other"
 _CLASSES = {
     "Timeout": TIMEOUT,
     "APITimeoutError": TIMEOUT,
-    "RateLimitError": RATE_LIMIT,
+    # A provider's limit, or one of LiteLLM for a deployment. A client over the limit of its key,
+    # user or team gets an HTTPException, one with a wrong key a ProxyException.
+    "RateLimitError": BACKEND_LIMIT,
     "BudgetExceededError": RATE_LIMIT,
-    "AuthenticationError": AUTH,
-    "PermissionDeniedError": AUTH,
+    "AuthenticationError": BACKEND_AUTH,
+    "PermissionDeniedError": BACKEND_AUTH,
     "NotFoundError": NOT_FOUND,
     "APIConnectionError": CONNECTION,
     # No deployment is left: each is out of routing after failures, or at a limit of LiteLLM's. It

@@ -8,7 +8,7 @@ from llm_monitor.base.upstream.exposition import Point, histogram_names, histogr
 from llm_monitor.litellm import metrics
 from llm_monitor.litellm.models import Names
 from llm_monitor.litellm.reasons import reason
-from llm_monitor.litellm.totals import Key, Totals
+from llm_monitor.litellm.totals import Key, Part, Totals
 
 Labels = Mapping[str, str]
 Tell = Callable[[Names, Labels], tuple[str, ...] | None]
@@ -102,7 +102,7 @@ _HISTOGRAMS: dict[str, Family] = {
     "litellm_llm_api_time_to_first_token_metric": metrics.TIME_TO_FIRST_TOKEN,
     "litellm_overhead_latency_metric": metrics.OVERHEAD_LATENCY,
 }
-_BY = ("requested_model", "model_group", "model_id")
+_BOUND = "le"
 
 WANTED = frozenset(
     {*_COUNTERS, *histogram_names(*_HISTOGRAMS), _IN_FLIGHT, _STATE, _STARTED},
@@ -120,6 +120,8 @@ def tally(points: Sequence[Point], names: Names, totals: Totals) -> Traffic:
             traffic.in_flight = max(0.0, value - 1)
         elif name == _STATE:
             # Each worker has its own view, by requests of its own: one that got through is enough.
+            # LiteLLM keeps that of a worker that has ended until all of it is started again, and
+            # nothing tells which those are.
             id_, reached = labels.get("model_id", ""), value < _OUTAGE
             traffic.available[id_] = reached or traffic.available.get(id_, False)
         elif name in (_REQUESTS, _FAILURES) and names.knows(id_ := labels.get("model_id", "")):
@@ -130,14 +132,21 @@ def tally(points: Sequence[Point], names: Names, totals: Totals) -> Traffic:
     return traffic
 
 
-def _parts(points: Sequence[Point], names: Names) -> Iterator[tuple[Key, Value]]:
+def _parts(points: Sequence[Point], names: Names) -> Iterator[Part]:
     """Give what there is to add up, by family and labels of ours."""
     for name, labels, value in points:
         if name in _COUNTERS:
             family, tell = _COUNTERS[name]
             if (ours := tell(names, labels)) is not None:
-                yield (family, ours), value
+                yield Part((family, ours), hash((name, frozenset(labels.items()))), value)
     for name, family in _HISTOGRAMS.items():
-        for values, histogram in histograms(points, name, _BY).items():
-            if (ours := _model(names, dict(zip(_BY, values, strict=True)))) is not None:
-                yield (family, ours), histogram
+        by = _labels(points, name)
+        for values, histogram in histograms(points, name, by).items():
+            if (ours := _model(names, dict(zip(by, values, strict=True)))) is not None:
+                yield Part((family, ours), hash((name, values)), histogram)
+
+
+def _labels(points: Sequence[Point], histogram: str) -> list[str]:
+    """Return the names of the labels by which a histogram's series differ."""
+    there = {label for one in points if one.name == f"{histogram}_count" for label in one.labels}
+    return sorted(there - {_BOUND})

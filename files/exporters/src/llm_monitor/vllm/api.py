@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 from urllib.parse import quote
 
 from fastapi import APIRouter, Request, Response
@@ -17,16 +17,15 @@ from llm_monitor.base.collection.isolation import Crew
 from llm_monitor.base.docker.gpus import GpuUseSource
 from llm_monitor.base.errors import SourceError
 from llm_monitor.base.upstream.errors import Reason, UpstreamError
+from llm_monitor.base.web.answers import BAD_REQUEST, UNAVAILABLE, add_json, problem
 from llm_monitor.base.web.negotiation import patience
 from llm_monitor.vllm.server.discovery import Server
 from llm_monitor.vllm.source import VllmSource
 from llm_monitor.vllm.telling import Told, containers, gpu_map, models
 
 PREFIX = "/api/v1"
-_BAD_REQUEST = 400
 _NOT_FOUND = 404
 _BAD_GATEWAY = 502
-_UNAVAILABLE = 503
 _GATEWAY_TIMEOUT = 504
 _PATIENCE_SECONDS = 6.0
 _SCRAPE_TIMEOUT = "x-prometheus-scrape-timeout-seconds"
@@ -45,24 +44,14 @@ def create_router(
     """Return the routes that tell of the servers of `source`; `now` tells the Unix time."""
     router = APIRouter(prefix=PREFIX, tags=["vllm"])
     desk = _Desk(source, gpus, now)
-    nothing: dict[int | str, dict[str, Any]] = {
-        _UNAVAILABLE: {"description": "The Docker API can't be asked"}
-    }
+    nothing = "The Docker API can't be asked"
     for path, route, summary in (
         ("/containers", desk.containers, "Each server: what it is, how it is, and its GPUs."),
         ("/models", desk.models, "Each model, and the servers that serve it."),
         ("/gpu-map", desk.gpu_map, "Each GPU, the models on it, and what tells that."),
         ("/targets", desk.targets, "Every server for Prometheus' http_sd, through this exporter."),
     ):
-        router.add_api_route(
-            path,
-            route,
-            response_class=JSONResponse,
-            response_model=None,
-            summary=summary,
-            operation_id=path[1:],
-            responses=nothing,
-        )
+        add_json(router, path, route, summary, {UNAVAILABLE: nothing})
     router.add_api_route(
         "/containers/{name}/metrics",
         desk.metrics,
@@ -73,7 +62,7 @@ def create_router(
         responses={
             _NOT_FOUND: {"description": "No such server"},
             _BAD_GATEWAY: {"description": "It gives no metrics"},
-            **nothing,
+            UNAVAILABLE: {"description": nothing},
             _GATEWAY_TIMEOUT: {"description": "It does not give them in time"},
         },
     )
@@ -107,7 +96,7 @@ class _Desk:
         """Answer with what Prometheus asks, in its http_sd format."""
         host = request.headers.get("host", "")
         if not _HOST.fullmatch(host):
-            return _problem("the header Host is no host name with a port", _BAD_REQUEST)
+            return problem("the header Host is no host name with a port", BAD_REQUEST)
         return await self._answer(
             lambda deadline: [
                 _target(host, server, names)
@@ -123,7 +112,7 @@ class _Desk:
         try:
             found = await _in_thread(self._crew, lambda: self._source.servers(deadline))
         except SourceError as error:
-            return _sentence(str(error), _UNAVAILABLE)
+            return _sentence(str(error), UNAVAILABLE)
         server = next((server for server, _ in found if server.name == name), None)
         if server is None:
             return _sentence("there is no vLLM server of that name", _NOT_FOUND)
@@ -154,7 +143,7 @@ class _Desk:
         try:
             return JSONResponse(await _in_thread(self._crew, lambda: ask(deadline)))
         except SourceError as error:
-            return _problem(str(error), _UNAVAILABLE)
+            return problem(str(error), UNAVAILABLE)
 
 
 async def _in_thread(crew: Crew, call: Callable[[], T]) -> T:
@@ -191,10 +180,6 @@ def _target(host: str, server: Server, names: tuple[str, ...]) -> Told:
         **({"model": ",".join(names)} if names else {}),
     }
     return {"targets": [host], "labels": labels}
-
-
-def _problem(sentence: str, status: int) -> JSONResponse:
-    return JSONResponse({"error": sentence}, status_code=status)
 
 
 def _sentence(sentence: str, status: int) -> PlainTextResponse:

@@ -7,7 +7,6 @@ from llm_monitor.base.docker.gpus import GpuUseSource
 from llm_monitor.base.metrics.family import Sample
 from llm_monitor.vllm import metrics
 from llm_monitor.vllm.facts import Reading
-from llm_monitor.vllm.server.normal import Exposed
 from llm_monitor.vllm.sharing import shares
 from llm_monitor.vllm.source import VllmSource
 
@@ -28,17 +27,19 @@ class ServerCollector:
         self._source = source
 
     def collect(self, deadline: Deadline, /) -> Iterator[Sample]:
-        """Give each server's series; one that does not answer has `up` alone."""
+        """Give each server's series; of one that is down, what its container tells."""
         readings = self._source.survey(deadline)
         for reading in readings:
             name = reading.server.name
             yield metrics.UP(int(reading.up), name)
-            if reading.points is not None:
+            if reading.samples is not None:
                 yield from _facts(reading, reading.metered)
-                yield from Exposed(reading.points).samples(name)
+                yield from reading.samples
+            elif reading.server.container:
+                yield from _identities(reading, reading.metered)
         # Last, so that the many adapters that one server may have crowd out no other server.
         for reading in readings:
-            if reading.points is not None:
+            if reading.samples is not None:
                 served = dict.fromkeys(one.name for one in reading.models)
                 yield from _facts(reading, [one for one in served if one not in reading.metered])
         for (name, reason), count in self._source.errors().items():
@@ -68,13 +69,20 @@ class GpuCollector:
 
 def _facts(reading: Reading, models: Iterable[str]) -> Iterator[Sample]:
     """Give what a server is, which its metrics do not tell, for each of `models`."""
-    name, command, container = reading.server.name, reading.server.command, reading.server.container
-    image = container.image if container else ""
-    about = (reading.version, image, command.tensor_parallel, command.dtype, command.quantization)
+    name = reading.server.name
     lengths = {one.name: one.max_length for one in reading.models}
     for model in models:
-        yield metrics.INFO(1, name, model, *about)
+        yield from _identities(reading, [model])
         if reading.started is not None:
             yield metrics.START_TIME(reading.started, name, model)
         if (length := lengths.get(model)) is not None:
             yield metrics.MAX_MODEL_LENGTH(length, name, model)
+
+
+def _identities(reading: Reading, models: Iterable[str]) -> Iterator[Sample]:
+    """Give what serves each of `models`."""
+    command, container = reading.server.command, reading.server.container
+    image = container.image if container else ""
+    about = (reading.version, image, command.tensor_parallel, command.dtype, command.quantization)
+    for model in models:
+        yield metrics.INFO(1, reading.server.name, model, *about)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from llm_monitor.base.upstream.exposition import Points
+from llm_monitor.base.metrics.family import Sample
 from llm_monitor.vllm.server.discovery import Server
 
 
@@ -28,7 +28,7 @@ class Reading:
     Attributes:
         server: The server.
         status: up, unhealthy, unreachable, or the state of a container that does not run.
-        points: Its metrics; None when it did not give them.
+        samples: Our samples of its metrics; None when it did not give them.
         version: Its version, empty when not known.
         models: What it serves, adapters included; empty when not known.
         metered: The models under whose names it counts, as last known: the ones that use its GPUs.
@@ -37,7 +37,7 @@ class Reading:
 
     server: Server
     status: str
-    points: Points | None = None
+    samples: tuple[Sample, ...] | None = None
     version: str = ""
     models: tuple[Model, ...] = ()
     metered: tuple[str, ...] = ()

@@ -28,7 +28,8 @@ INFO = _model(
     "info",
     GAUGE,
     "1, with what serves the model (GET /version and /v1/models, cached 5 min; the container's"
-    " image and command); what nothing tells is left out.",
+    " image and command); what nothing tells is left out. Of a container that is down too: as it"
+    " told before, else as its command says.",
     *("version", "image", "tensor_parallel", "dtype", "quantization"),
 )
 START_TIME = _model(

@@ -13,7 +13,8 @@ from llm_monitor.base.docker.inventory import Inventory
 from llm_monitor.base.errors import SourceError
 from llm_monitor.base.upstream.complaints import Complaints, Counts
 from llm_monitor.base.upstream.errors import Reason, UpstreamError
-from llm_monitor.base.upstream.fetch import Answer, Fetcher
+from llm_monitor.base.upstream.fetch import LARGEST_BODY, Answer, Fetcher
+from llm_monitor.base.upstream.room import Room
 from llm_monitor.vllm.facts import UNHEALTHY, UNREACHABLE, UP, Reading
 from llm_monitor.vllm.server.asking import METRICS, Asker, Known, Replies, points
 from llm_monitor.vllm.server.discovery import Discovery, Endpoint, Server
@@ -22,6 +23,18 @@ from llm_monitor.vllm.server.normal import Exposed
 # What one collector has asked serves the others of the same scrape.
 _SHARED_SECONDS = 1.0
 _VALUES = "values"
+# How long an engine holds up the servers that are named, and how long it is not waited for then.
+_ENGINE_SECONDS = 1.0
+_ENGINE_PAUSE_SECONDS = 30.0
+# For what servers send at once, twice: once shared out evenly, so that there is room for the others
+# whatever some of them send, and once for who needs more. One with an engine sends 60 KiB.
+_ROOM = LARGEST_BODY
+# What servers send at once that are asked for others.
+_ROOM_OF_ONE = 1 << 20
+# Reading 8 MiB takes a second or two; what a dozen honest servers send, a fraction of one.
+_READING_SECONDS = 2.0
+# What is left of a deadline to turn what was read into an answer.
+_MARGIN_SECONDS = 0.5
 
 
 class VllmSource(Protocol):
@@ -94,6 +107,8 @@ class HttpSource:
         self._lock = threading.Lock()
         self._readings: list[Reading] = []
         self._read_at = float("-inf")
+        self._engine_until = float("-inf")
+        self._passing = Room(_ROOM_OF_ONE, _ROOM)
 
     def survey(self, deadline: Deadline, /) -> list[Reading]:
         """Return what every server says, from at most a second ago.
@@ -106,6 +121,8 @@ class HttpSource:
             raise SourceError(message)
         try:
             if time.monotonic() - self._read_at >= _SHARED_SECONDS:
+                # The old ones and the new ones together would take twice the memory.
+                self._readings = []
                 self._readings = self._survey(deadline)
                 self._read_at = time.monotonic()
             return self._readings
@@ -135,8 +152,9 @@ class HttpSource:
         known = self._current(server) or Known(server.incarnation)
 
         async def ask() -> Answer:
-            address = await self._asker.address(server, known, deadline)
-            return await self._asker.metrics(server, address, accept, deadline)
+            with self._passing.share() as share:
+                address = await self._asker.address(server, known, deadline, share)
+                return await self._asker.metrics(server, address, accept, deadline, share)
 
         return await asyncio.wrap_future(self._fetcher.submit(ask()))
 
@@ -145,41 +163,42 @@ class HttpSource:
             return self._discovery.servers(())
         if not self._options.endpoints:
             return self._discovery.servers(self._inventory.containers(deadline))
+        # While it is not waited for, what its events have told is there at once.
+        seconds = _ENGINE_SECONDS if time.monotonic() >= self._engine_until else 0.0
         try:
-            containers = self._inventory.containers(self._patient(deadline))
+            containers = self._inventory.containers(_soon(deadline, seconds))
         except SourceError:
             # That the engine is gone is for its watcher to say; those that are named go on.
             containers = []
+            if seconds:
+                self._engine_until = time.monotonic() + _ENGINE_PAUSE_SECONDS
         return self._discovery.servers(containers)
-
-    def _patient(self, deadline: Deadline) -> Deadline:
-        """Return by when one of those that are asked has to answer."""
-        return Deadline(min(deadline.at, Deadline.after(self._options.patience).at))
 
     def _survey(self, deadline: Deadline) -> list[Reading]:
         servers = self._find(deadline)
         present = {server.name for server in servers}
         self._complaints.keep(present)
         self._known = {name: known for name, known in self._known.items() if name in present}
-        patient = self._patient(deadline)
-        known = [self._remembered(server) for server in servers]
+        asked = [(one, self._remembered(one)) for one in servers if one.running]
+        patient = _soon(deadline, self._options.patience)
+        replies = self._fetcher.run(self._ask_all(asked, patient), deadline)
+        soon = _soon(Deadline(deadline.at - _MARGIN_SECONDS), _READING_SECONDS)
+        readings = {}
+        # The small ones first: what servers send that mean ill costs those time that do too.
+        for server, known in sorted(asked, key=lambda one: _size(replies[one[0].name])):
+            reply = replies.pop(server.name)
+            readings[server.name] = self._reading(server, known, reply, soon)
+        return [readings.get(server.name) or self._stopped(server) for server in servers]
 
-        async def ask_all() -> list[Replies | None]:
-            return await asyncio.gather(
-                *(
-                    self._ask(server, one, patient)
-                    for server, one in zip(servers, known, strict=True)
-                )
-            )
-
-        replies = self._fetcher.run(ask_all(), deadline)
-        return [
-            self._reading(server, one, reply)
-            for server, one, reply in zip(servers, known, replies, strict=True)
-        ]
-
-    async def _ask(self, server: Server, known: Known, deadline: Deadline) -> Replies | None:
-        return await self._asker.ask(server, known, deadline) if server.running else None
+    async def _ask_all(
+        self, asked: Sequence[tuple[Server, Known]], deadline: Deadline
+    ) -> dict[str, Replies]:
+        """Return what all servers answer, by their names."""
+        room = Room(_ROOM // max(1, len(asked)), _ROOM)
+        replies = await asyncio.gather(
+            *(self._asker.ask(*one, deadline, room.share()) for one in asked)
+        )
+        return {server.name: reply for (server, _), reply in zip(asked, replies, strict=True)}
 
     def _remembered(self, server: Server) -> Known:
         """Return what is remembered of `server` since it was started, from now on if nothing is."""
@@ -193,19 +212,24 @@ class HttpSource:
         known = self._known.get(server.name)
         return known if known and known.incarnation == server.incarnation else None
 
-    def _reading(self, server: Server, known: Known, replies: Replies | None) -> Reading:
-        if replies is None:
-            state = server.container.state if server.container else UNREACHABLE
-            return Reading(server, state)
+    def _stopped(self, server: Server) -> Reading:
+        """Return what is known of a server that was not asked."""
+        known = self._current(server) or Known(server.incarnation)
+        state = server.container.state if server.container else UNREACHABLE
+        return Reading(server, state, None, known.version, (), _metered(server, known))
+
+    def _reading(
+        self, server: Server, known: Known, replies: Replies, deadline: Deadline
+    ) -> Reading:
         metrics = replies[METRICS]
         try:
             if isinstance(metrics, UpstreamError):
                 raise metrics
-            found = points(metrics)
+            found = points(metrics, deadline)
         except UpstreamError as error:
             self._complaints.failed(server.name, error, METRICS)
             metered = _metered(server, known)
-            return Reading(server, UNREACHABLE, models=known.models, metered=metered)
+            return Reading(server, UNREACHABLE, None, known.version, known.models, metered)
         self._complaints.recovered(server.name, METRICS)
         self._complain_of_values(server, found.left_out)
         self._asker.learn(server, known, replies)
@@ -219,7 +243,7 @@ class HttpSource:
         return Reading(
             server,
             UP if self._asker.healthy(server, replies) else UNHEALTHY,
-            found,
+            tuple(exposed.samples(server.name)),
             known.version,
             known.models,
             _metered(server, known),
@@ -233,6 +257,17 @@ class HttpSource:
             self._complaints.failed(server.name, error, _VALUES)
         else:
             self._complaints.recovered(server.name, _VALUES)
+
+
+def _soon(deadline: Deadline, seconds: float) -> Deadline:
+    """Return the deadline in `seconds`, or `deadline` if that is earlier."""
+    return Deadline(min(deadline.at, Deadline.after(seconds).at))
+
+
+def _size(replies: Replies) -> int:
+    """Return how long a server's metrics are, in bytes."""
+    metrics = replies[METRICS]
+    return len(metrics.body) if isinstance(metrics, Answer) else 0
 
 
 def _metered(server: Server, known: Known | None) -> tuple[str, ...]:

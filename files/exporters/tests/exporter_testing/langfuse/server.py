@@ -9,13 +9,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-import yaml
-
-from exporter_testing.langfuse.data import Observation, Project, Score, Trace, quantiles
-from exporter_testing.process import TESTS
+from exporter_testing.hostile import relay
+from exporter_testing.langfuse.data import Observation, Project
+from exporter_testing.langfuse.queries import DOCUMENTED, OLDER, RefusedError, Row, answer, unix
 from llm_monitor.base.collection.collector import Deadline
 from llm_monitor.base.upstream.complaints import Complaints
 from llm_monitor.langfuse.facts import Poll
@@ -26,18 +24,13 @@ PUBLIC_KEY = "pk-lf-planted-public-key"
 SECRET_KEY = "sk-lf-planted-secret-key"  # noqa: S105 - planted
 GENERATIONS = ("/api/public/v2/metrics", "/api/public/metrics", "/api/public/metrics/daily")
 
-DOCUMENTED = yaml.safe_load((TESTS / "langfuse" / "documented.yaml").read_text(encoding="utf-8"))
-_OLDER = DOCUMENTED["older"]
-_PATHS = {**DOCUMENTED["paths"], **_OLDER["paths"]}
+_PATHS = {
+    **{path: one["parameters"] for path, one in DOCUMENTED["paths"].items()},
+    **OLDER["paths"],
+}
 _OPEN = frozenset({"/api/public/health", "/api/public/ready"})
 
-Item = Trace | Observation | Score
 Answer = tuple[int, Mapping[str, str], bytes]
-Row = dict[str, Any]
-
-
-class RefusedError(Exception):
-    """A question that Langfuse answers with 400."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +42,6 @@ class Asked:
     headers: Mapping[str, str]
     at: float
 
-    @property
-    def query(self) -> Row:
-        found: Row = json.loads(self.params["query"])
-        return found
-
 
 @dataclass
 class Langfuse:
@@ -61,7 +49,8 @@ class Langfuse:
 
     Attributes:
         project: What it holds.
-        says: What it answers to a path instead of what it knows, for as long as it is set.
+        says: What it answers to a path instead of what it knows, for as long as it is set; the
+            address of a server that answers in its place.
         once: What it answers next, whatever is asked, one for each request with keys.
         documented_only: Whether it refuses what its OpenAPI document does not have.
         page: Most items on a page of days.
@@ -70,7 +59,7 @@ class Langfuse:
     """
 
     project: Project
-    says: dict[str, Answer] = field(default_factory=dict)
+    says: dict[str, Answer | str] = field(default_factory=dict)
     once: list[Answer] = field(default_factory=list)
     documented_only: bool = False
     page: int = 50
@@ -84,7 +73,7 @@ class Langfuse:
         """Return the paths of all requests but the probes, in their order."""
         return [one.path for one in self.asked if one.path not in _OPEN]
 
-    def answer(self, one: Asked) -> Answer:
+    def answer(self, one: Asked) -> Answer | str:
         if one.path not in _OPEN:
             if one.headers.get("authorization") != _basic():
                 return said(401, '{"message":"Invalid credentials"}')
@@ -136,7 +125,12 @@ def serving(langfuse: Langfuse) -> Iterator[Langfuse]:
             headers = {name.lower(): value for name, value in self.headers.items()}
             one = Asked(parts.path, dict(parse_qsl(parts.query)), headers, time.monotonic())
             langfuse.asked.append(one)
-            status, extra, body = langfuse.answer(one)
+            answer = langfuse.answer(one)
+            if isinstance(answer, str):
+                relay(answer, self.connection)
+                self.close_connection = True
+                return
+            status, extra, body = answer
             self.send_response(status)
             for name, value in {**extra, "content-length": str(len(body))}.items():
                 self.send_header(name, value)
@@ -157,142 +151,21 @@ def _basic() -> str:
     return "Basic " + base64.b64encode(f"{PUBLIC_KEY}:{SECRET_KEY}".encode()).decode()
 
 
-def _unix(text: str) -> float:
-    if not text.endswith("Z"):
-        raise RefusedError(text)
-    return datetime.fromisoformat(text).timestamp()
-
-
 def _iso(moment: float) -> str:
     return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def _metrics(langfuse: Langfuse, one: Asked) -> Row:
-    query = one.query
-    newest = one.path == GENERATIONS[0]
-    _check(query, newest=newest, documented_only=langfuse.documented_only)
-    since, until = _unix(query["fromTimestamp"]), _unix(query["toTimestamp"])
-    if since >= until:
-        message = "fromTimestamp must be before toTimestamp"
-        raise RefusedError(message)
-    found = [it for it in _items(langfuse.project, query["view"]) if since <= _start(it) < until]
-    for condition in query.get("filters", ()):
-        found = [it for it in found if _matches(it, condition)]
-    fields = [dimension["field"] for dimension in query.get("dimensions", ())]
-    groups: dict[tuple[Any, ...], list[Item]] = {}
-    for it in found:
-        groups.setdefault(tuple(_FIELDS[name](it) for name in fields), []).append(it)
-    rows = [
-        {
-            **dict(zip(fields, key, strict=True)),
-            **{
-                f"{m['aggregation']}_{m['measure']}": _measure(m, group, langfuse)
-                for m in query["metrics"]
-            },
-        }
-        for key, group in groups.items()
-    ]
-    for order in query.get("orderBy") or ():
-        rows.sort(key=lambda row: float(row[order["field"]]), reverse=order["direction"] == "desc")
-    return {"data": rows[: query.get("config", {}).get("row_limit", DOCUMENTED["default_rows"])]}
-
-
-def _check(query: Row, *, newest: bool, documented_only: bool) -> None:
-    """Refuse what the OpenAPI document, or without it Langfuse's data model, does not have."""
-    views = DOCUMENTED["views"] if newest else {**DOCUMENTED["views"], **_OLDER["views"]}
-    extra = newest and not documented_only
-    aggregations = DOCUMENTED["aggregations"] + (_OLDER["aggregations"] if extra else [])
-    _among("key", query, DOCUMENTED["query"])
-    _among("view", [query["view"]], views)
-    view = views[query["view"]]
-    measures = view["measures"] + (_OLDER["measures"] if extra else [])
-    _among("measure", [m["measure"] for m in query["metrics"]], measures)
-    _among("aggregation", [m["aggregation"] for m in query["metrics"]], aggregations)
-    dimensions = [d["field"] for d in query.get("dimensions", ())]
-    _among("dimension", dimensions, view["dimensions"])
-    _among("filter", [f["column"] for f in query.get("filters", ())], view["dimensions"])
-    for condition in query.get("filters", ()):
-        _among("filter", condition, ["column", "operator", "value", "type", "key"])
-    aliases = [f"{m['aggregation']}_{m['measure']}" for m in query["metrics"]]
-    for order in query.get("orderBy") or ():
-        _among("order", [order["field"]], [*aliases, *dimensions])
-    limit = query.get("config", {}).get("row_limit", 1)
-    _among("row_limit", [limit], range(1, DOCUMENTED["most_rows"] + 1))
-
-
-def _among(what: str, given: Any, allowed: Any) -> None:
-    if unknown := [one for one in given if one not in allowed]:
-        message = f"Invalid {what} {unknown}"
-        raise RefusedError(message)
-
-
-def _items(project: Project, view: str) -> Sequence[Item]:
-    match view:
-        case "traces":
-            return project.traces
-        case "observations":
-            return project.observations
-        case "scores-numeric":
-            return [one for one in project.scores if one.kind in {"NUMERIC", "BOOLEAN"}]
-        case _:
-            return [one for one in project.scores if one.kind == "CATEGORICAL"]
-
-
-def _start(it: Item) -> float:
-    return it.start if isinstance(it, Observation) else it.at
-
-
-_FIELDS: dict[str, Callable[[Any], Any]] = {
-    "providedModelName": lambda it: it.model,
-    "level": lambda it: it.level,
-    "isRootObservation": lambda it: it.root,
-    "name": lambda it: it.name,
-    "userId": lambda it: it.user,
-    "sessionId": lambda it: it.session,
-}
-_MEASURES: dict[str, Callable[[Any], Any]] = {
-    "inputTokens": lambda it: it.input,
-    "outputTokens": lambda it: it.output,
-    "totalCost": lambda it: it.cost,
-    "latency": lambda it: None if it.end is None else round((it.end - it.start) * 1000),
-    "timeToFirstToken": lambda it: (
-        None if it.first is None else round((it.first - it.start) * 1000)
-    ),
-    "value": lambda it: it.value,
-    "traceId": lambda it: it.trace,
-}
-
-
-def _matches(it: Item, condition: Row) -> bool:
-    assert condition["operator"] == "=", condition
-    return bool(_FIELDS[condition["column"]](it) == condition["value"])
-
-
-def _measure(metric: Row, group: Sequence[Item], langfuse: Langfuse) -> Any:
-    """Return one number as ClickHouse's JSON has it: 64 bit integers are text, no value is null."""
-    name, how = metric["measure"], metric["aggregation"]
-    if how == "count":
-        return str(len(group))
-    if name in {"uniqueSessionIds", "uniqueUserIds"}:
-        traces = {one.id: one for one in langfuse.project.traces}
-        of = "session" if name == "uniqueSessionIds" else "user"
-        return str(len({getattr(traces[it.trace], of) for it in group} - {None}))  # type: ignore[union-attr]
-    values = [value for value in map(_MEASURES[name], group) if value is not None]
-    match how:
-        case "uniq":
-            return str(len(set(values)))
-        case "sum":
-            total = sum(values)
-            return None if not values else str(total) if isinstance(total, int) else total
-        case "avg":
-            return sum(values) / len(values) if values else None
-        case _:
-            found = quantiles(values)
-            return found.get(f"0.{how[1:].rstrip('0')}")
+    return answer(
+        langfuse.project,
+        json.loads(one.params["query"]),
+        newest=one.path == GENERATIONS[0],
+        documented_only=langfuse.documented_only,
+    )
 
 
 def _daily(langfuse: Langfuse, one: Asked) -> Row:
-    since, until = _unix(one.params["fromTimestamp"]), _unix(one.params["toTimestamp"])
+    since, until = unix(one.params["fromTimestamp"]), unix(one.params["toTimestamp"])
     traces = {it.id: it for it in langfuse.project.traces if since <= it.at < until}
     seen = [it for it in langfuse.project.observations if it.trace in traces]
     days = sorted({_day(it.at) for it in traces.values()} | {_day(it.start) for it in seen})
@@ -331,12 +204,32 @@ def _use(name: str | None, group: Sequence[Observation]) -> Row:
     }
 
 
+# What is always there, but no project here has.
+_NOT_TOLD_OF_OBSERVATIONS: Row = {
+    "projectId": "p",
+    **dict.fromkeys(("parentObservationId", "modelId", "inputPrice", "outputPrice", "totalPrice")),
+}
+_NOT_TOLD_OF_TRACES: Row = {
+    **dict.fromkeys(("name", "release", "version")),
+    "tags": [],
+    "public": False,
+    "environment": "default",
+}
+
+
 def _observations(langfuse: Langfuse, one: Asked) -> Row:
-    since = _unix(one.params["fromStartTime"])
+    since = unix(one.params["fromStartTime"])
     found = [it for it in langfuse.project.observations if it.start >= since]
     found.sort(key=lambda it: -it.start)
     data = [
-        {"id": it.id, "traceId": it.trace, "startTime": _iso(it.start)}
+        {
+            **_NOT_TOLD_OF_OBSERVATIONS,
+            "id": it.id,
+            "traceId": it.trace,
+            "startTime": _iso(it.start),
+            "endTime": None if it.end is None else _iso(it.end),
+            "type": "GENERATION" if it.model else "SPAN",
+        }
         for it in found[: int(one.params["limit"])]
     ]
     return {"data": data, "meta": {"cursor": "eyJsYXN0Ijp0cnVlfQ=="}}
@@ -344,13 +237,22 @@ def _observations(langfuse: Langfuse, one: Asked) -> Row:
 
 def _traces(langfuse: Langfuse, one: Asked) -> Row:
     assert one.params["orderBy"] == "timestamp.desc"
-    found = [it for it in langfuse.project.traces if it.at >= _unix(one.params["fromTimestamp"])]
+    found = [it for it in langfuse.project.traces if it.at >= unix(one.params["fromTimestamp"])]
     found.sort(key=lambda it: -it.at)
+    limit = int(one.params["limit"])
     data = [
-        {"id": it.id, "timestamp": _iso(it.at), "userId": it.user, "sessionId": it.session}
-        for it in found[: int(one.params["limit"])]
+        {
+            **_NOT_TOLD_OF_TRACES,
+            "id": it.id,
+            "timestamp": _iso(it.at),
+            "userId": it.user,
+            "sessionId": it.session,
+            "htmlPath": f"/project/p/traces/{it.id}",
+        }
+        for it in found[:limit]
     ]
-    meta = {"page": 1, "limit": 1, "totalItems": len(found), "totalPages": len(found)}
+    pages = -(-len(found) // limit)
+    meta = {"page": 1, "limit": limit, "totalItems": len(found), "totalPages": pages}
     return {"data": data, "meta": meta}
 
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from exporter_testing.nvml import FakeNvml
-from exporter_testing.nvml_session import Session, session
+from exporter_testing.gpu.nvml import FakeNvml
+from exporter_testing.gpu.session import Session, session
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from exporter_testing.nvml import SOURCES, FakeNvml, Process, library
-from exporter_testing.nvml_session import NvmlError, Session, session
+from exporter_testing.gpu.nvml import SOURCES, FakeNvml, Process, library
+from exporter_testing.gpu.session import NvmlError, Session, session
 from exporter_testing.process import plain_environment, wait_for
 
 

@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from exporter_testing.nvml import FakeNvml, Process
-from exporter_testing.nvml_session import Later, NvmlError, Ref, Session
+from exporter_testing.gpu.nvml import FakeNvml, Process
+from exporter_testing.gpu.session import Later, NvmlError, Ref, Session
 from exporter_testing.process import wait_for
 
 GIB = 1 << 30

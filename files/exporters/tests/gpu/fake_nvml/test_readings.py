@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from exporter_testing.nvml import SOURCES, FakeNvml
-from exporter_testing.nvml_session import NvmlError, Session
+from exporter_testing.gpu.nvml import SOURCES, FakeNvml
+from exporter_testing.gpu.session import NvmlError, Session
 from exporter_testing.process import wait_for
 
 MIB = 1 << 20

@@ -20,6 +20,7 @@ _SECRET_WORDS = ("token", "password", "secret", "key")
 _FILE_SUFFIX = "_file"
 # A password may hold what would end a host, if it was not written as a URL asks for.
 _USERINFO = re.compile(r"//.*@")
+_USERINFO_ALONE = re.compile(r"""(?<=['"])(?!.*//).*@""")
 _QUERY = re.compile(r"(//[^?]*\?)[^#]+(?=['\"#])")
 
 
@@ -195,9 +196,10 @@ def _shown(place: Sequence[str], value: object, field: FieldInfo | None) -> str:
         return "a group"
     hidden = field is not None and _is_secret(field)
     hidden = hidden or any(word in place[-1] for word in _SECRET_WORDS) or "auth" in place
-    return (
-        "a hidden value" if hidden else _QUERY.sub(r"\1***", _USERINFO.sub("//***@", repr(value)))
-    )
+    if hidden:
+        return "a hidden value"
+    shown = _USERINFO_ALONE.sub("***@", _USERINFO.sub("//***@", repr(value)))
+    return _QUERY.sub(r"\1***", shown)
 
 
 def _shared_ports(sections: Mapping[str, ExporterSettings]) -> list[str]:

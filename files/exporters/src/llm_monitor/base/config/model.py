@@ -9,6 +9,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, m
 
 _DURATION_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _DURATION = re.compile(r"(\d+)(ms|[smhdw])")
+# urlsplit passes over tabs and ends of lines, which nobody can ask for.
+_NOT_IN_ADDRESS = re.compile(r"[?#\s]")
 
 
 def seconds(text: object) -> float:
@@ -57,7 +59,8 @@ def web_address(text: object) -> str:
     url = str(text)
     parts = urlsplit(url)
     usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
-    if not usable or "@" in parts.netloc or any(one in url for one in "?# "):
+    plain = "@" not in parts.netloc and not parts.netloc.endswith(":")
+    if not usable or not plain or _NOT_IN_ADDRESS.search(url):
         message = "no URL of a web server"
         raise ValueError(message)
     return url

@@ -6,6 +6,7 @@ service that runs for months. So a child process reads and merges, prints JSON, 
 
 import json
 import os
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,8 @@ from dynaconf import Dynaconf
 from llm_monitor.base.config.names import FILE_VARIABLE, PREFIX
 from llm_monitor.base.errors import SettingsError
 from llm_monitor.base.registry import names, package_folder
+
+_QUOTED = re.compile(r"""'[^']*'|"[^"]*\"""")
 
 
 def read(environment: Mapping[str, str]) -> dict[str, Any]:
@@ -51,8 +54,7 @@ def read(environment: Mapping[str, str]) -> dict[str, Any]:
         problem = f"{environment.get(FILE_VARIABLE)!r} is not a mapping of settings to values"
         raise SettingsError([f"{FILE_VARIABLE}: {problem}"]) from error
     except Exception as error:
-        reason = " ".join(str(error).split())
-        problem = f"the settings can't be read: {reason}"
+        problem = f"the settings can't be read: {_reason(error)}"
         raise SettingsError([problem]) from error
     lowered: dict[str, Any] = _lower(merged)
     return lowered
@@ -65,6 +67,20 @@ def main() -> None:
     except SettingsError as error:
         answer = {"problems": error.problems}
     json.dump(answer, sys.stdout, default=str)
+
+
+def _reason(error: Exception) -> str:
+    """Return why YAML can't be read, without what is written there: that may be a secret.
+
+    One that begins with an asterisk and has no quotes is an alias to YAML, which names it.
+    """
+    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+    if mark is None:
+        return " ".join(str(error).split())
+    told = str(problem)
+    harmless = all(len(one) <= len("' '") or one[1] == "<" for one in _QUOTED.findall(told))
+    sentence = told if harmless else "this can't be meant; are there quotes missing?"
+    return f"{mark.name}, line {mark.line + 1}, column {mark.column + 1}: {sentence}"
 
 
 def _mounted(name: str) -> Path:

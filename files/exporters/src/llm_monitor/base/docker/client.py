@@ -1,7 +1,7 @@
 """A small client of the Docker Engine API (https://docs.docker.com/reference/api/engine/).
 
 It only reads, and only what the read-only proxy in front of the engine lets through: /_ping,
-/version, /info, /events, /containers/json and /containers/{id}/json. Paths carry no version: an
+/events, /containers/json (all=1 or no query) and /containers/{id}/json. Paths carry no version: an
 engine then answers in the newest one that it speaks, whereas a fixed old one is refused by later
 engines (29 wants 1.44 or later).
 """
@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 
 from llm_monitor.base.collection.collector import Deadline
 from llm_monitor.base.docker.stream import Stream
-from llm_monitor.base.docker.transport import Answering, Exchange
+from llm_monitor.base.docker.transport import Answering, Exchange, Peer
 from llm_monitor.base.errors import SourceError, SourceMissingError
 
 _PROXY = re.compile(r"http://[^/:@?#\s]+:([0-9]{1,5})")
@@ -49,6 +49,7 @@ class DockerApi:
     def __init__(self, address: str) -> None:
         """Ask at `address`, as `docker_address` accepts it."""
         self.address = address
+        self._peer = Peer(address)
 
     def get(self, path: str, deadline: Deadline) -> Any:
         """Return the JSON at `path`, such as `/containers/json?all=1`.
@@ -61,7 +62,7 @@ class DockerApi:
             SourceError: When the engine can't be reached, or its answer is no JSON value of at most
                 8 MiB.
         """
-        return ask(self.address, path, deadline)
+        return ask(self._peer, path, deadline)
 
     @contextmanager
     def events(
@@ -80,22 +81,21 @@ class DockerApi:
             query["since"] = since
         path = f"/events?{urlencode(query)}"
         with Answering(self.address):
-            exchange = Exchange(self.address, path, Deadline.after(_CONNECT_SECONDS))
+            exchange = Exchange(self._peer, path, Deadline.after(_CONNECT_SECONDS))
         with exchange:
             _check(exchange, self.address, path)
+            exchange.socket.watch_peer()
             yield Stream(self.address, exchange)
 
 
-def ask(
-    address: str, path: str, deadline: Deadline, headers: Mapping[str, str] | None = None
-) -> Any:
-    """Return the JSON at `path` of `address`, which need not be an engine.
+def ask(peer: Peer, path: str, deadline: Deadline, headers: Mapping[str, str] | None = None) -> Any:
+    """Return the JSON at `path` of `peer`, which need not be an engine.
 
     Raises:
         SourceMissingError, RefusedError, TooLateError, SourceError: As `DockerApi.get` does.
     """
-    with Answering(address), Exchange(address, path, deadline, headers) as exchange:
-        _check(exchange, address, path)
+    with Answering(peer.address), Exchange(peer, path, deadline, headers) as exchange:
+        _check(exchange, peer.address, path)
         return json.loads(exchange.body(_LARGEST_ANSWER))
 
 

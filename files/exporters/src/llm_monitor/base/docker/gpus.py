@@ -9,9 +9,10 @@ from typing import Any, Literal, Protocol, TypeVar
 import structlog
 
 from llm_monitor.base.collection.collector import Deadline
-from llm_monitor.base.docker.client import ask
+from llm_monitor.base.docker.client import RefusedError, ask
 from llm_monitor.base.docker.containers import Container
-from llm_monitor.base.errors import SourceError
+from llm_monitor.base.docker.transport import Peer
+from llm_monitor.base.errors import SourceError, SourceMissingError
 from llm_monitor.base.files import Garbled
 
 # Less than what a collection may last, so that a GPU exporter that hangs costs its own answer only.
@@ -73,7 +74,7 @@ class GpuUse:
 
         `token` is its bearer token, empty when it wants none.
         """
-        self._address = address
+        self._peer = Peer(address)
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._memory: Used = {}
         self._indexes: dict[str, int] = {}
@@ -87,7 +88,7 @@ class GpuUse:
         A GPU exporter that does not answer costs what only it can tell.
         """
         patience = min(deadline.at, Deadline.after(_PATIENCE_SECONDS).at)
-        used = self._processes(Deadline(patience)) if self._address else {}
+        used = self._processes(Deadline(patience)) if self._peer.address else {}
         found = {}
         for container in containers:
             if gpus := used.get(container.id):
@@ -131,7 +132,7 @@ class GpuUse:
 
     def _map(self, deadline: Deadline) -> None:
         """Learn which index has which UUID: it changes when a driver is loaded."""
-        if not self._address or time.monotonic() < self._mapped_until:
+        if not self._peer.address or time.monotonic() < self._mapped_until:
             return
         nothing: tuple[dict[str, int], dict[str, str]] = ({}, {})
         indexes, parents = self._learn("/api/v1/gpus", deadline, _mapped, nothing)
@@ -146,16 +147,29 @@ class GpuUse:
         What goes wrong is logged once, until it goes well again.
         """
         try:
-            answer = ask(self._address, path, deadline, self._headers)
-            with Garbled(f"{self._address}{path}"):
+            answer = ask(self._peer, path, deadline, self._headers)
+            with Garbled(f"{self._peer.address}{path}"):
                 learnt = read(answer)
         except SourceError as error:
             if not self._failing:
-                _log.warning("the GPU exporter does not tell who uses GPUs", error=str(error))
+                sentence = f"{self._peer.address}{path}: {_meaning(error)}"
+                _log.warning("the GPU exporter does not tell who uses GPUs", error=sentence)
             self._failing.add(path)
             return nothing
         self._failing.discard(path)
         return learnt
+
+
+def _meaning(error: SourceError) -> str:
+    """Return what an error means, without what was answered: that may hold the token."""
+    cause = error.__cause__
+    if isinstance(error, RefusedError):
+        return f"status {error.status}"
+    if isinstance(error, SourceMissingError):
+        return "not found"
+    if isinstance(cause, OSError):
+        return cause.strerror or "no complete answer in time"
+    return f"not as expected ({type(cause).__name__})"
 
 
 def _used(processes: Iterable[Any]) -> tuple[Used, Used]:

@@ -5,15 +5,23 @@ A socket's own timeout sees silence only: a peer that sends one byte a second ne
 
 import http.client
 import socket
+import threading
 from collections.abc import Mapping
+from concurrent.futures import Future
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from llm_monitor.base.collection.collector import Deadline
+from llm_monitor.base.collection.isolation import Crew
 from llm_monitor.base.errors import SourceError
 
 _HTTP_PORT = 80
+# A peer that is gone without a word is noticed within half a minute.
+_KEEP_ALIVE = {socket.TCP_KEEPIDLE: 15, socket.TCP_KEEPINTVL: 5, socket.TCP_KEEPCNT: 3}
+
+# What socket.getaddrinfo gives.
+Places = list[tuple[Any, ...]]
 
 
 class TooLateError(SourceError):
@@ -45,6 +53,78 @@ class DeadlineSocket(socket.socket):
             message = "timed out"
             raise TimeoutError(message)
         self.settimeout(seconds)
+
+    def watch_peer(self) -> None:
+        """Let calls fail once the other side is gone, however long nothing has to be said."""
+        if self.family == socket.AF_UNIX:
+            return
+        self.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in _KEEP_ALIVE.items():
+            self.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+class Peer:
+    """Who is asked, at a Unix socket's path or an http URL.
+
+    Its name is looked up in a daemon thread, once at a time: nothing cuts the resolver off, and
+    Docker's own does not answer while the engine hangs.
+
+    Attributes:
+        address: Where it answers.
+    """
+
+    def __init__(self, address: str) -> None:
+        """Ask at `address`."""
+        self.address = address
+        self._crew = Crew("docker-resolve")
+        self._lock = threading.Lock()
+        self._asked: Future[Places] | None = None
+
+    def connect(self, deadline: Deadline) -> DeadlineSocket:
+        """Return a connection.
+
+        Raises:
+            OSError: When there is none by `deadline`.
+            ValueError: When the address has no port or a name that can't be written.
+        """
+        if self.address.startswith("/"):
+            return _open(socket.AF_UNIX, self.address, deadline)
+        failure = OSError("no address")
+        for family, _, _, _, place in self._places(deadline):
+            try:
+                return _open(family, place, deadline)
+            except OSError as error:
+                failure = error
+        raise failure
+
+    def _places(self, deadline: Deadline) -> Places:
+        with self._lock:
+            asked = self._asked
+            if asked is None:
+                asked = Future()
+                self._submit(asked)
+                self._asked = asked
+        return asked.result(deadline.remaining())
+
+    def _submit(self, asked: "Future[Places]") -> None:
+        try:
+            self._crew.submit(lambda: self._look_up(asked))
+        except RuntimeError as error:
+            # There are as many threads as there may be.
+            raise OSError(str(error)) from error
+
+    def _look_up(self, asked: "Future[Places]") -> None:
+        try:
+            url = urlsplit(self.address)
+            port = url.port or _HTTP_PORT
+            found = socket.getaddrinfo(url.hostname, port, type=socket.SOCK_STREAM)
+        except Exception as error:
+            # Names that can't be written in ASCII raise UnicodeError. Who waits is told.
+            asked.set_exception(error)
+        else:
+            asked.set_result([*found])
+        with self._lock:
+            self._asked = None
 
 
 class Answering:
@@ -87,19 +167,17 @@ class Exchange:
     """
 
     def __init__(
-        self, address: str, path: str, deadline: Deadline, headers: Mapping[str, str] | None = None
+        self, peer: Peer, path: str, deadline: Deadline, headers: Mapping[str, str] | None = None
     ) -> None:
-        """Ask `address`, a Unix socket's path or an http URL, for `path`.
-
-        Looking up a host's name is the one thing that the deadline doesn't cut off.
+        """Ask `peer` for `path`.
 
         Raises:
             OSError, http.client.HTTPException: When it does not answer with HTTP by `deadline`.
         """
-        self.socket = _connect(address, deadline)
+        self.socket = peer.connect(deadline)
         self.response = http.client.HTTPResponse(self.socket, method="GET")
         try:
-            host = "docker" if address.startswith("/") else urlsplit(address).netloc
+            host = urlsplit(peer.address).netloc or "docker"
             fields = {"Host": host, "Accept": "application/json", **(headers or {})}
             lines = [f"GET {path} HTTP/1.1", *(f"{one}: {text}" for one, text in fields.items())]
             self.socket.arm()
@@ -133,20 +211,6 @@ class Exchange:
     def _close(self) -> None:
         self.response.close()
         self.socket.close()
-
-
-def _connect(address: str, deadline: Deadline) -> DeadlineSocket:
-    if address.startswith("/"):
-        return _open(socket.AF_UNIX, address, deadline)
-    url = urlsplit(address)
-    places = socket.getaddrinfo(url.hostname, url.port or _HTTP_PORT, type=socket.SOCK_STREAM)
-    failure = OSError("no address")
-    for family, _, _, _, place in places:
-        try:
-            return _open(family, place, deadline)
-        except OSError as error:
-            failure = error
-    raise failure
 
 
 def _open(

@@ -7,10 +7,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from io import BytesIO
 from itertools import pairwise
-from sys import intern
 from types import MappingProxyType
 from typing import NamedTuple
 
+from llm_monitor.base.collection.collector import Deadline
 from llm_monitor.base.metrics.family import Histogram
 from llm_monitor.base.upstream.errors import Reason, UpstreamError
 
@@ -18,6 +18,8 @@ TEXT_FORMAT = "text/plain;version=0.0.4"
 MOST_SERIES = 100_000
 
 _LONGEST_LINE = 16 << 10
+_LINES_A_LOOK = 1024
+_NEVER = Deadline(math.inf)
 _REMEMBERED = 4096
 _LONGEST_REMEMBERED = 512
 # What it has matched it never takes back, but for the brace at the end of the labels: whatever the
@@ -69,27 +71,32 @@ def histogram_names(*families: str) -> list[str]:
     return [f"{family}{part}" for family in families for part in _PARTS]
 
 
-def read(body: bytes, wanted: Collection[str], most: int = MOST_SERIES) -> Points:
+def read(
+    body: bytes, wanted: Collection[str], most: int = MOST_SERIES, deadline: Deadline = _NEVER
+) -> Points:
     """Return the samples of `body` whose whole names are among `wanted`.
 
     Args:
         body: What was exposed, in Prometheus' text format 0.0.4.
         wanted: Names of samples; a set.
         most: How many of them there may be.
+        deadline: When it is given up: 8 MiB can take seconds.
 
     Raises:
         UpstreamError: When the body is no such text, ends within a line, has a series twice or more
-            series than `most`.
+            series than `most`, or is not read by `deadline`.
     """
     points = Points()
-    seen: set[tuple[str, Pairs]] = set()
+    # Of 20,000 series no two have the same hash by chance, and whole they would take most memory.
+    seen: set[int] = set()
     try:
-        for name, labels, value in _samples(body, wanted, most):
+        for name, labels, value in _samples(body, wanted, most, deadline):
             remember = len(labels or "") <= _LONGEST_REMEMBERED
             pairs, mapping = (_remembered if remember else _labels)(labels or "")
-            if (name, pairs) in seen:
+            series = hash((name, pairs))
+            if series in seen:
                 raise UpstreamError(Reason.UNPARSABLE, f"{name} has a series twice")
-            seen.add((name, pairs))
+            seen.add(series)
             number = float(value)
             if math.isfinite(number):
                 points.append(Point(name, mapping, number))
@@ -177,7 +184,7 @@ def _sum(group: Sequence[_Parts]) -> Histogram:
     return Histogram(tuple(bounds[:-1]), counts, sum(one.sum or 0.0 for one in group))
 
 
-def _samples(body: bytes, wanted: Collection[str], most: int) -> Iterator[Key]:
+def _samples(body: bytes, wanted: Collection[str], most: int, deadline: Deadline) -> Iterator[Key]:
     """Give name, labels and value of the samples that are wanted, as they are written.
 
     All others only have to look like samples.
@@ -186,7 +193,9 @@ def _samples(body: bytes, wanted: Collection[str], most: int) -> Iterator[Key]:
         raise UpstreamError(Reason.UNPARSABLE, "the metrics end within a line")
     found = 0
     # Line by line: all of them at once may take fifteen times as much memory as the body.
-    for raw in BytesIO(body):
+    for number, raw in enumerate(BytesIO(body)):
+        if not number % _LINES_A_LOOK and not deadline.remaining():
+            raise UpstreamError(Reason.TIMEOUT, "no time is left to read all of the metrics")
         line = raw.decode().rstrip("\n")
         if not line or line[0] == "#" or line.isspace():
             continue
@@ -220,8 +229,7 @@ def _labels(text: str) -> tuple[Pairs, Labels]:
         value = found[2]
         if "\\" in value:
             value = _ESCAPE.sub(lambda escape: _ESCAPED[escape[0]], value)
-        # Few names and values make up many labels.
-        labels[intern(found[1])] = intern(value)
+        labels[found[1]] = value
         place = found.end()
     return frozenset(labels.items()), MappingProxyType(labels)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from pathlib import Path
 from typing import Any, TypeVar
 
 import certifi
@@ -21,6 +22,7 @@ from llm_monitor.base.collection.isolation import Crew
 from llm_monitor.base.memory import remember_missing
 from llm_monitor.base.upstream.errors import Reason, UpstreamError, failure
 from llm_monitor.base.upstream.loop import PatientLoop
+from llm_monitor.base.upstream.room import Share
 from llm_monitor.base.version import VERSION
 
 T = TypeVar("T")
@@ -72,20 +74,15 @@ class Fetcher:
     """
 
     def __init__(self, name: str, ca_file: str | None = None) -> None:
-        """Name the thread after `name`; trust the CAs in `ca_file` instead of the public ones."""
+        """Name the thread after `name`; trust the CAs in `ca_file` instead of the public ones.
+
+        They are read anew when the file has changed.
+        """
         remember_missing("sniffio")
         self._name = name
         self._ca_file = ca_file
-        self._trusting = False
-        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        self._client = httpx.AsyncClient(
-            verify=self._context,
-            trust_env=False,
-            timeout=None,  # noqa: S113 - each request has a deadline, which covers all of it
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
-            headers={"user-agent": f"llm-monitor/{VERSION}", "accept-encoding": "identity"},
-        )
+        self._trusted: tuple[int, ...] | None = None
+        self._client = _client(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
         self._lock = threading.Lock()
         self._loop: PatientLoop | None = None
 
@@ -124,6 +121,7 @@ class Fetcher:
         auth: Auth | None = None,
         limit: int = LARGEST_BODY,
         also: Collection[int] = (),
+        share: Share | None = None,
     ) -> Answer:
         """Return the answer to GET `url`; must be awaited in what `run` or `submit` runs.
 
@@ -135,6 +133,7 @@ class Fetcher:
             auth: A bearer token, or the user name and password of basic authentication.
             limit: Most bytes of the body, packed or unpacked.
             also: Statuses beside those of success whose body is wanted.
+            share: Room for the body, where others are received at the same time.
 
         Raises:
             UpstreamError: When there is no answer with such a status within the limits.
@@ -146,12 +145,13 @@ class Fetcher:
         basic = auth if isinstance(auth, tuple) else None
         try:
             async with asyncio.timeout(deadline.remaining()):
-                self._trust(url)
+                if url.lower().startswith("https:"):
+                    self._trust()
                 asking = self._client.stream("GET", url, headers=own, params=params, auth=basic)
                 async with asking as response:
                     if response.status_code not in also:
                         _check(where, response)
-                    body = await _body(where, response, limit)
+                    body = await _body(where, response, limit, share)
                     return Answer(where, response.status_code, response.headers, body)
         except TimeoutError:
             raise UpstreamError(Reason.TIMEOUT, f"{where}: no whole answer in time") from None
@@ -161,16 +161,36 @@ class Fetcher:
             # Whatever an upstream makes the client's libraries raise, it costs this request only.
             raise failure(where, error) from None
 
-    def _trust(self, url: str) -> None:
-        """Load the CAs before the first request that needs them: they take a MiB."""
-        if self._trusting or not url.lower().startswith("https:"):
-            return
+    def _trust(self) -> None:
+        """Trust the CAs of the file as it is now; only who needs them loads them: they take a MiB.
+
+        A context forgets none that it has loaded, so other ones need another.
+        """
+        place = self._ca_file or certifi.where()
         try:
-            self._context.load_verify_locations(self._ca_file or certifi.where())
+            file = Path(place).stat()
+            present = (file.st_dev, file.st_ino, file.st_mtime_ns, file.st_size)
+            if present == self._trusted:
+                return
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.load_verify_locations(place)
         except (OSError, ssl.SSLError):
-            message = f"{self._ca_file}: no file of CAs in PEM format that can be read"
+            message = f"{place}: no file of CAs in PEM format that can be read"
             raise UpstreamError(Reason.TLS, message) from None
-        self._trusting = True
+        # Requests that have begun go on with the one that they began with.
+        self._client = _client(context)
+        self._trusted = present
+
+
+def _client(context: ssl.SSLContext) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        verify=context,
+        trust_env=False,
+        timeout=None,  # noqa: S113 - each request has a deadline, which covers all of it
+        limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
+        headers={"user-agent": f"llm-monitor/{VERSION}", "accept-encoding": "identity"},
+    )
 
 
 def _where(url: str) -> str:
@@ -214,7 +234,7 @@ def _retry_after(text: str) -> float | None:
     return max(0.0, (moment - datetime.now(UTC)).total_seconds())
 
 
-async def _body(where: str, response: httpx.Response, limit: int) -> bytes:
+async def _body(where: str, response: httpx.Response, limit: int, share: Share | None) -> bytes:
     """Return the body, unpacked here: a library would unpack a bomb before it could be stopped."""
     unpack = _unpacker(where, response.headers.get("content-encoding", ""))
     announced = response.headers.get("content-length", "")
@@ -223,9 +243,14 @@ async def _body(where: str, response: httpx.Response, limit: int) -> bytes:
     body = bytearray()
     async for part in response.aiter_raw():
         try:
-            body += unpack.decompress(part, limit + 1 - len(body)) if unpack else part
+            plain = unpack.decompress(part, limit + 1 - len(body)) if unpack else part
         except zlib.error:
             raise UpstreamError(Reason.ENCODING, f"{where}: the answer is no gzip") from None
+        if share is not None and not share.take(len(plain)):
+            share.give_back(len(body))
+            sentence = f"{where}: with those of others, the answer is too large"
+            raise UpstreamError(Reason.TOO_LARGE, sentence)
+        body += plain
         if len(body) > limit:
             raise _too_large(where, limit)
         if unpack and unpack.unused_data:

@@ -43,9 +43,12 @@ class PatientLoop(asyncio.SelectorEventLoop):
         question = (host, port, family, type, proto, flags)
         asked = self._asked.get(question)
         if asked is None:
-            asked = self._asked[question] = self.create_future()
-            asked.add_done_callback(lambda future: self._forget(question, future))
+            asked = self.create_future()
+            # It raises where no thread can be started: the question must not stay open then.
+            # However soon the answer comes, it is settled on this loop, after what is below.
             self._crew.submit(self._resolver(question, asked))
+            self._asked[question] = asked
+            asked.add_done_callback(lambda future: self._forget(question, future))
         return await asyncio.shield(asked)
 
     def _forget(self, question: Question, asked: "asyncio.Future[list[Address]]") -> None:

@@ -2,20 +2,16 @@
 
 import threading
 from collections.abc import Callable
-from typing import Any
 
 from fastapi.responses import JSONResponse
 
 from llm_monitor.base.collection.collector import Deadline
 from llm_monitor.base.collection.isolation import Crew, Isolation, Outcome
 from llm_monitor.base.errors import SourceError
-
-UNAVAILABLE = 503
+from llm_monitor.base.web.answers import Told, problem
 
 # Less than what is left to a process that has to end.
 _PATIENCE_SECONDS = 3.0
-
-Told = dict[str, Any]
 
 
 class Desk:
@@ -34,14 +30,12 @@ class Desk:
         """Return what `ask` gives, else why there is nothing."""
         outcome = self._ask(name, ask, Deadline.after(_PATIENCE_SECONDS))
         if outcome is None or outcome.running:
-            problem = f"{self._asked} has not answered yet"
-        elif isinstance(outcome.error, SourceError):
-            problem = str(outcome.error)
-        elif outcome.error is not None:
+            return problem(f"{self._asked} has not answered yet")
+        if isinstance(outcome.error, SourceError):
+            return problem(str(outcome.error))
+        if outcome.error is not None:
             raise outcome.error
-        else:
-            return JSONResponse(outcome.value)
-        return JSONResponse({"error": problem}, status_code=UNAVAILABLE)
+        return JSONResponse(outcome.value)
 
     def _ask(
         self, name: str, ask: Callable[[], list[Told]], deadline: Deadline

@@ -16,8 +16,17 @@ from llm_monitor.base.collection.collector import Deadline
 from llm_monitor.base.upstream.complaints import Complaints
 from llm_monitor.base.upstream.errors import Reason, UpstreamError
 from llm_monitor.base.upstream.fetch import Fetcher
-from llm_monitor.langfuse.database.rows import ENDPOINT, NEWEST_DAYS, models_of, scores_of
-from llm_monitor.langfuse.facts import WINDOWS, Poll, Row, Usage, number, rows_of
+from llm_monitor.langfuse.database.rows import NEWEST_DAYS, Questions, models_of, scores_of
+from llm_monitor.langfuse.facts import (
+    LARGEST_ANSWER,
+    WINDOWS,
+    Poll,
+    Row,
+    Usage,
+    calendar_time,
+    number,
+    rows_of,
+)
 
 _SOURCE = "clickhouse"
 _SCHEMES = {"": "http", "http": "http", "https": "https", "connect": "http"}
@@ -138,12 +147,13 @@ class ClickHouseRepository:
         """Ask the database at `url`; a statement may take `timeout` seconds."""
         self._url, self._auth, self._database = address(url)
         self._timeout = timeout
-        self._complaints = complaints
+        self._questions = Questions(complaints)
         self._fetcher = Fetcher("langfuse", ca_file or None)
 
     def version(self, deadline: Deadline, /) -> str:
         """Return that the database answers; Langfuse's version is not in it."""
-        self._fetcher.run(self._rows("SELECT 1", {}, deadline), deadline)
+        with self._questions.asking("version"):
+            self._fetcher.run(self._rows("SELECT 1", {}, deadline), deadline)
         return ""
 
     def ready(self, _deadline: Deadline, /) -> None:
@@ -152,7 +162,8 @@ class ClickHouseRepository:
 
     def poll(self, deadline: Deadline, /) -> Poll:
         """Return what happened in each window up to now."""
-        return self._fetcher.run(self._poll(deadline), deadline)
+        with self._questions.asking("poll"):
+            return self._fetcher.run(self._poll(deadline), deadline)
 
     async def _poll(self, deadline: Deadline) -> Poll:
         now = time.time()
@@ -165,20 +176,17 @@ class ClickHouseRepository:
 
     async def _layout(self, now: float, deadline: Deadline) -> tuple[Layout, float | None]:
         """Return the tables in use, and the Unix time of their newest data."""
-        there = {row.get("name") for row in await self._rows(_TABLES, {}, deadline)}
+        there = {str(row.get("name")) for row in await self._rows(_TABLES, {}, deadline)}
         since = {"since": _milliseconds(now - NEWEST_DAYS * 86400)}
         found: list[tuple[Layout, float | None]] = []
         for layout in (_EVENTS, _OBSERVATIONS):
             if layout.table in there:
                 rows = await self._rows(layout.newest, since, deadline)
                 newest = number(rows[0].get("newest")) if rows else None
-                found.append((layout, None if newest is None else newest / 1000))
+                found.append((layout, None if newest is None else calendar_time(newest / 1000)))
         if not found:
-            error = UpstreamError(
-                Reason.STATUS, f"{self._url}: none of Langfuse's tables can be read"
-            )
-            self._complaints.failed(ENDPOINT, error)
-            raise error
+            sentence = f"{self._url}: none of Langfuse's tables can be read"
+            raise UpstreamError(Reason.STATUS, sentence)
         return max(found, key=lambda one: one[1] or 0.0)
 
     async def _usage(self, layout: Layout, since: float, until: float, deadline: Deadline) -> Usage:
@@ -204,16 +212,14 @@ class ClickHouseRepository:
             "max_execution_time": str(max(1, int(seconds))),
             **{f"param_{name}": value for name, value in values.items()},
         }
-        try:
-            answer = await self._fetcher.get(
-                self._url, deadline=Deadline.after(seconds), params=params, auth=self._auth
-            )
-            rows = rows_of(answer.json(), self._url)
-        except UpstreamError as error:
-            self._complaints.failed(ENDPOINT, error)
-            raise
-        self._complaints.recovered(ENDPOINT)
-        return rows
+        answer = await self._fetcher.get(
+            self._url,
+            deadline=Deadline.after(seconds),
+            params=params,
+            auth=self._auth,
+            limit=LARGEST_ANSWER,
+        )
+        return rows_of(answer.json(), self._url)
 
 
 def address(url: str) -> tuple[str, tuple[str, str], str]:

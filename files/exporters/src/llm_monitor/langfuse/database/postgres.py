@@ -4,6 +4,7 @@ Tables and columns: Langfuse's packages/shared/prisma/schema.prisma. All time co
 and have no time zone: they are UTC.
 """
 
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,13 +13,23 @@ from decimal import Decimal
 from typing import Any
 
 import structlog
-from sqlalchemy import URL, Connection, Engine, NullPool, RowMapping, create_engine, make_url, text
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    NullPool,
+    RowMapping,
+    create_engine,
+    event,
+    make_url,
+    text,
+)
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from llm_monitor.base.collection.collector import Deadline
 from llm_monitor.base.upstream.complaints import Complaints
 from llm_monitor.base.upstream.errors import Reason, UpstreamError
-from llm_monitor.langfuse.database.rows import ENDPOINT, NEWEST_DAYS, models_of, scores_of
+from llm_monitor.langfuse.database.rows import NEWEST_DAYS, Questions, models_of, scores_of
 from llm_monitor.langfuse.facts import WINDOWS, Poll, Row, Usage
 
 _SOURCE = "postgresql"
@@ -72,6 +83,9 @@ _REASONS: Mapping[str, tuple[Reason, str]] = {
     "08": (Reason.CONNECTION, "the connection failed"),
 }
 
+# Whatever else is in its place is text of the server's.
+_SQLSTATE = re.compile(r"[0-9A-Z]{5}")
+
 _log = structlog.get_logger(__name__)
 
 
@@ -82,13 +96,13 @@ class PostgresRepository:
         """Ask the database at `url`; a statement may take `timeout` seconds."""
         self._address = address(url)
         self._timeout = timeout
-        self._complaints = complaints
+        self._questions = Questions(complaints)
         self._warned = False
 
     def version(self, deadline: Deadline, /) -> str:
         """Return that the database answers; Langfuse's version is not in it."""
-        with self._connection(deadline) as connection:
-            connection.execute(text("SELECT 1"))
+        with self._questions.asking("version"), self._connection(deadline) as connection:
+            self._rows(connection, text("SELECT 1"), {}, deadline)
         return ""
 
     def ready(self, _deadline: Deadline, /) -> None:
@@ -98,7 +112,7 @@ class PostgresRepository:
     def poll(self, deadline: Deadline, /) -> Poll:
         """Return what happened in each window up to now."""
         now = time.time()
-        with self._connection(deadline) as connection:
+        with self._questions.asking("poll"), self._connection(deadline) as connection:
             windows = {
                 window: self._usage(connection, now - seconds, now, deadline)
                 for window, seconds in WINDOWS.items()
@@ -128,14 +142,18 @@ class PostgresRepository:
     def _rows(
         self, connection: Connection, statement: Any, values: Mapping[str, Any], deadline: Deadline
     ) -> list[RowMapping]:
-        """Return a statement's rows; PostgreSQL itself ends it when it takes too long."""
+        """Return a statement's rows."""
+        connection.execute(text(self._limit(deadline)))
+        return list(connection.execute(statement, values).mappings())
+
+    def _limit(self, deadline: Deadline) -> str:
+        """Return what lets PostgreSQL itself end the transaction's next statement in time."""
         limit = int(1000 * min(self._timeout, deadline.remaining()))
         if not limit:
             raise UpstreamError(Reason.TIMEOUT, f"{self._where()}: no time left for all statements")
-        # Not when connecting: a pool such as PgBouncer does not pass such parameters on.
-        setting = text("SELECT set_config('statement_timeout', :limit, true)")
-        connection.execute(setting, {"limit": f"{limit}ms"})
-        return list(connection.execute(statement, values).mappings())
+        # Not when connecting: a pool such as PgBouncer does not pass such parameters on. Not by
+        # set_config() either: it needs a catalog that may be locked, and nothing would limit it.
+        return f"SET LOCAL statement_timeout = {limit}"
 
     @contextmanager
     def _connection(self, deadline: Deadline) -> Iterator[Connection]:
@@ -146,22 +164,19 @@ class PostgresRepository:
         """
         try:
             with self._engine(deadline).connect() as connection, connection.begin():
+                connection.execute(text(self._limit(deadline)))
                 connection.execute(text("SET TRANSACTION READ ONLY"))
                 yield connection
         except SQLAlchemyError as error:
-            failed = self._failure(error)
-            self._complaints.failed(ENDPOINT, failed)
-            raise failed from None
-        except UpstreamError as error:
-            self._complaints.failed(ENDPOINT, error)
-            raise
-        self._complaints.recovered(ENDPOINT)
+            raise self._failure(error) from None
 
     def _engine(self, deadline: Deadline) -> Engine:
         wait = max(2, int(min(self._timeout, _LONGEST_CONNECT, deadline.remaining())))
-        return create_engine(
+        engine = create_engine(
             self._address,
             poolclass=NullPool,
+            # Langfuse has none, and whether the server does would be one more question.
+            use_native_hstore=False,
             connect_args={
                 "connect_timeout": wait,
                 "application_name": "llm-monitor",
@@ -174,6 +189,13 @@ class PostgresRepository:
                 "prepare_threshold": None,
             },
         )
+
+        def limit_first(connection: Any, _record: object) -> None:
+            connection.execute(self._limit(deadline))
+
+        # Before SQLAlchemy's own questions, such as that for the server's version.
+        event.listen(engine, "connect", limit_first, insert=True)
+        return engine
 
     def _failure(self, error: SQLAlchemyError) -> UpstreamError:
         """Return what an error means, without its text: that holds statements and their values."""
@@ -206,7 +228,8 @@ def _unnamed(cause: BaseException | None, state: str) -> tuple[Reason, str]:
     libpq tells no code for what happens before a session has begun, only sentences of its own.
     """
     if state:
-        return Reason.STATUS, f"it answered with the error {state}"
+        known = _SQLSTATE.fullmatch(state)
+        return Reason.STATUS, f"it answered with the error {state if known else 'of no known kind'}"
     told = str(cause).lower()
     if "password" in told or "authentication" in told or "no pg_hba.conf entry" in told:
         return _REASONS["28"]

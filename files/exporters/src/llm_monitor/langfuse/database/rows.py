@@ -1,14 +1,21 @@
-"""What all databases' rows have in common."""
+"""What all databases have in common: their rows, and what is said of those that fail."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
+from llm_monitor.base.upstream.complaints import Complaints
+from llm_monitor.base.upstream.errors import UpstreamError
 from llm_monitor.langfuse.facts import (
+    MOST_NAMES,
     NO_MODEL,
     QUANTILES,
     ModelUse,
     Quantiles,
     Row,
     ScoreUse,
+    fold_models,
+    fold_scores,
+    label_text,
     number,
 )
 
@@ -16,28 +23,60 @@ ENDPOINT = "database"
 NEWEST_DAYS = 7
 
 
+class Questions:
+    """Tells of a database that fails, and that it has recovered once none of its questions does."""
+
+    def __init__(self, complaints: Complaints) -> None:
+        """Tell `complaints`."""
+        self._complaints = complaints
+        self._failing: set[str] = set()
+
+    @contextmanager
+    def asking(self, question: str) -> Iterator[None]:
+        """Tell what becomes of `question`: one of those that are asked again and again."""
+        try:
+            yield
+        except UpstreamError as error:
+            self._failing.add(question)
+            self._complaints.failed(ENDPOINT, error)
+            raise
+        self._failing.discard(question)
+        if not self._failing:
+            self._complaints.recovered(ENDPOINT)
+
+
 def models_of(rows: Iterable[Row]) -> list[ModelUse]:
-    """Return the use of models from rows with a column for each of its attributes."""
-    return [
+    """Return the use of models from rows with a column for each of its attributes.
+
+    A row that does not say how many observations it stands for is left out.
+    """
+    models = (
         ModelUse(
-            model=row["model"] or NO_MODEL,
-            observations=number(row["observations"]) or 0,
-            errors=number(row["errors"]),
-            input_tokens=number(row["input_tokens"]),
-            output_tokens=number(row["output_tokens"]),
-            cost=number(row["cost"]),
-            latency=_quantiles(row["latency"]),
-            first_token=_quantiles(row["first_token"]),
+            model=label_text(row.get("model")) or NO_MODEL,
+            observations=count,
+            errors=number(row.get("errors")),
+            input_tokens=number(row.get("input_tokens")),
+            output_tokens=number(row.get("output_tokens")),
+            cost=number(row.get("cost")),
+            latency=_quantiles(row.get("latency")),
+            first_token=_quantiles(row.get("first_token")),
         )
         for row in rows
-    ]
+        if (count := number(row.get("observations"))) is not None
+    )
+    return fold_models(models, MOST_NAMES)
 
 
 def scores_of(rows: Iterable[Row]) -> list[ScoreUse]:
     """Return the scores from rows with the columns name, count and mean."""
-    return [ScoreUse(row["name"], number(row["count"]) or 0, number(row["mean"])) for row in rows]
+    scores = (
+        ScoreUse(label_text(row.get("name")), count, number(row.get("mean")))
+        for row in rows
+        if (count := number(row.get("count"))) is not None
+    )
+    return fold_scores(scores, MOST_NAMES)
 
 
-def _quantiles(values: Sequence[object] | None) -> Quantiles:
-    pairs = zip(QUANTILES, map(number, values or ()), strict=False)
+def _quantiles(values: object) -> Quantiles:
+    pairs = zip(QUANTILES, map(number, values if isinstance(values, list) else ()), strict=False)
     return {quantile: seconds for quantile, seconds in pairs if seconds is not None}

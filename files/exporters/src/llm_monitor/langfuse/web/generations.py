@@ -6,25 +6,35 @@ Three measures and the aggregation `uniq` are not in it, but in Langfuse's data 
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from llm_monitor.base.collection.collector import Deadline
 from llm_monitor.base.upstream.errors import Reason, UpstreamError
-from llm_monitor.langfuse.facts import NO_MODEL, ModelUse, Row, ScoreUse, Usage, number, rows_of
-from llm_monitor.langfuse.web.questions import Api
+from llm_monitor.base.upstream.fetch import Answer
+from llm_monitor.langfuse.facts import (
+    MOST_NAMES,
+    NO_MODEL,
+    ModelUse,
+    Row,
+    ScoreUse,
+    Usage,
+    fold_models,
+    fold_scores,
+    label_text,
+    not_finite,
+    number,
+    rows_of,
+)
+from llm_monitor.langfuse.web.daily import Daily
+from llm_monitor.langfuse.web.questions import ABSENT, Api, Span, latest, moment, newest_trace
 
-Span = tuple[float, float]
 Metrics = Sequence[tuple[str, str]]
 
-# What a Langfuse answers that does not have this generation, or not for these keys.
-ABSENT = frozenset({400, 403, 404, 405, 410, 501})
 _REFUSED = frozenset({400, 422})
 
 _MOST_ROWS = 1000
-_MOST_PAGES = 20
 _NEWEST_DAYS = 7
 _MILLISECONDS = 1000.0
 _COUNT = ("count", "count")
@@ -92,7 +102,8 @@ class Queries:
         errors = await asked.rows_if_known("observations", (_COUNT,), _MODEL, (_ERRORS,))
         traces, sessions, users = await (self._counted(asked) if self.traces else _unique(asked))
         scores = await _scores(asked)
-        return Usage(traces, sessions, users, _models(use, errors), scores)
+        models = _models(use, errors)
+        return Usage(traces, sessions, users, models, scores, asked.left_out)
 
     async def newest(self, api: Api, now: float, deadline: Deadline) -> float | None:
         """Return the Unix time of the newest data."""
@@ -101,8 +112,11 @@ class Queries:
             return await newest_trace(api, since, deadline)
         params = {"limit": "1", "fields": "core", "fromStartTime": since}
         path = "/api/public/v2/observations"
-        answer = await api.ask("observations", path, deadline, params)
-        return _latest(rows_of(answer.json(), "observations"), "startTime")
+
+        def told(answer: Answer) -> float | None:
+            return latest(rows_of(answer.json(), answer.where), "startTime")
+
+        return await api.ask("observations", path, told, deadline, params)
 
     async def _counted(self, asked: "_Asked") -> tuple[float | None, ...]:
         """Return the numbers of traces, sessions and users, the latter by listing them."""
@@ -116,37 +130,6 @@ class Queries:
         )
 
 
-class Daily:
-    """The oldest generation: a day's traces, and each model's observations, tokens and cost.
-
-    It counts the observations of the traces that began in a span.
-    """
-
-    name = "metrics_daily"
-
-    async def usage(self, api: Api, span: Span, deadline: Deadline) -> Usage:
-        """Return what happened in `span`, as far as this generation knows."""
-        days: list[Row] = []
-        for page in range(1, _MOST_PAGES + 1):
-            params = {
-                "page": str(page),
-                "limit": "50",
-                "fromTimestamp": moment(span[0]),
-                "toTimestamp": moment(span[1]),
-            }
-            path = "/api/public/metrics/daily"
-            answer = await api.ask(self.name, path, deadline, params, expected=ABSENT)
-            content = answer.json()
-            days += rows_of(content, self.name)
-            if page >= _pages(content):
-                return _sum_of_days(days)
-        raise UpstreamError(Reason.TOO_LARGE, f"{self.name}: more than {_MOST_PAGES} pages")
-
-    async def newest(self, api: Api, now: float, deadline: Deadline) -> float | None:
-        """Return the Unix time of the newest trace."""
-        return await newest_trace(api, moment(now - _NEWEST_DAYS * 86400), deadline)
-
-
 GENERATIONS: tuple[Generation, ...] = (
     Queries("metrics_v2", "/api/public/v2/metrics", traces=False),
     Queries("metrics", "/api/public/metrics", traces=True),
@@ -154,14 +137,23 @@ GENERATIONS: tuple[Generation, ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Asked:
-    """What all queries about one span have in common."""
+    """What all queries about one span have in common.
+
+    Attributes:
+        generation: What is asked.
+        api: How.
+        span: From when to when.
+        deadline: When it is given up.
+        left_out: How many values were no finite numbers so far.
+    """
 
     generation: Queries
     api: Api
     span: Span
     deadline: Deadline
+    left_out: int = 0
 
     async def rows(
         self,
@@ -171,7 +163,10 @@ class _Asked:
         filters: Sequence[Row] = (),
         expected: frozenset[int] = frozenset(),
     ) -> list[Row]:
-        """Return the rows of one query, those with most observations, traces or scores first."""
+        """Return the rows of one query, those with most observations, traces or scores first.
+
+        A row of a dimension that does not say how many it stands for is left out.
+        """
         query: dict[str, Any] = {
             "view": view,
             "metrics": [{"measure": name, "aggregation": how} for name, how in metrics],
@@ -185,8 +180,13 @@ class _Asked:
             query["config"] = {"row_limit": _MOST_ROWS}
         name, path = self.generation.name, self.generation.path
         params = {"query": json.dumps(query, separators=(",", ":"))}
-        answer = await self.api.ask(name, path, self.deadline, params, expected)
-        return rows_of(answer.json(), name)
+
+        def told(answer: Answer) -> list[Row]:
+            rows = rows_of(answer.json(), answer.where)
+            self.left_out += _left_out(rows, dimension)
+            return _of_dimension(rows, dimension, answer.where) if dimension else rows
+
+        return await self.api.ask(name, path, told, self.deadline, params, expected, alone=False)
 
     async def rows_if_known(
         self, view: str, metrics: Metrics, dimension: str = "", filters: Sequence[Row] = ()
@@ -218,35 +218,39 @@ async def _scores(asked: _Asked) -> list[ScoreUse] | None:
         return None
     found: dict[str, ScoreUse] = {}
     for row in [*(numeric or ()), *(categorical or ())]:
-        name = str(row.get("name") or "")
-        count = number(row.get("count_count")) or 0
+        name = label_text(row.get("name"))
         before = found.get(name, ScoreUse(name, 0))
         mean = before.mean if before.mean is not None else number(row.get("avg_value"))
-        found[name] = ScoreUse(name, before.count + count, mean)
-    return list(found.values())
+        found[name] = ScoreUse(name, before.count + _count(row), mean)
+    return fold_scores(found.values(), MOST_NAMES)
 
 
-async def newest_trace(api: Api, since: str, deadline: Deadline) -> float | None:
-    """Return the Unix time of the newest trace since then, None when there is none."""
-    params = {"limit": "1", "orderBy": "timestamp.desc", "fields": "core", "fromTimestamp": since}
-    answer = await api.ask("traces", "/api/public/traces", deadline, params)
-    return _latest(rows_of(answer.json(), "traces"), "timestamp")
+def _left_out(rows: Iterable[Row], dimension: str) -> int:
+    return sum(not_finite(value) for row in rows for key, value in row.items() if key != dimension)
 
 
-def moment(seconds: float) -> str:
-    """Return a Unix time as the API writes it."""
-    written = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
-    return written.replace("+00:00", "Z")
+def _of_dimension(rows: Iterable[Row], dimension: str, where: str) -> list[Row]:
+    """Return the rows that say how many they stand for.
+
+    Raises:
+        UpstreamError: When two are about the same.
+    """
+    counted = [row for row in rows if number(row.get("count_count")) is not None]
+    # No name and an empty one are two rows.
+    known = {_given(row, dimension) for row in counted}
+    if len(known) != len(counted):
+        raise UpstreamError(Reason.UNPARSABLE, f"{where}: the answer has a row twice")
+    return counted
 
 
 def _models(use: Sequence[Row], errors: Sequence[Row] | None) -> list[ModelUse]:
     # By what Langfuse calls them: no model and an empty one are two rows of one name.
-    failed = None if errors is None else {repr(row.get(_MODEL)): row for row in errors}
-    return [
+    failed = None if errors is None else {_given(row, _MODEL): _count(row) for row in errors}
+    models = [
         ModelUse(
-            model=_model(row),
-            observations=number(row.get("count_count")) or 0,
-            errors=None if failed is None else _errors(failed.get(repr(row.get(_MODEL)), {})),
+            model=label_text(row.get(_MODEL)) or NO_MODEL,
+            observations=_count(row),
+            errors=None if failed is None else failed.get(_given(row, _MODEL), 0),
             input_tokens=number(row.get("sum_inputTokens")),
             output_tokens=number(row.get("sum_outputTokens")),
             cost=number(row.get("sum_totalCost")),
@@ -255,15 +259,16 @@ def _models(use: Sequence[Row], errors: Sequence[Row] | None) -> list[ModelUse]:
         )
         for row in use
     ]
+    return fold_models(models, MOST_NAMES)
 
 
-def _errors(row: Row) -> float:
+def _count(row: Row) -> float:
     return number(row.get("count_count")) or 0
 
 
-def _model(row: Row, key: str = _MODEL) -> str:
-    name = row.get(key)
-    return name if isinstance(name, str) and name else NO_MODEL
+def _given(row: Row, dimension: str) -> str | None:
+    value = row.get(dimension)
+    return value if isinstance(value, str) else None
 
 
 def _seconds(row: Row, measure: str) -> dict[str, float]:
@@ -283,40 +288,3 @@ def _different(found: Sequence[Row] | None, dimension: str) -> float | None:
     if found is None or len(found) >= _MOST_ROWS:
         return None
     return sum(1 for row in found if row.get(dimension))
-
-
-def _latest(found: Sequence[Row], key: str) -> float | None:
-    moments = [_unix(row.get(key)) for row in found]
-    return max((one for one in moments if one is not None), default=None)
-
-
-def _unix(written: object) -> float | None:
-    try:
-        found = datetime.fromisoformat(str(written))
-    except ValueError:
-        return None
-    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
-
-
-def _pages(content: Row) -> float:
-    meta = content.get("meta")
-    return number(meta.get("totalPages") if isinstance(meta, Mapping) else None) or 1
-
-
-def _sum_of_days(days: Sequence[Row]) -> Usage:
-    found: dict[str, list[float]] = {}
-    keys = ("countObservations", "inputUsage", "outputUsage", "totalCost")
-    for day in days:
-        use = day.get("usage")
-        for row in use if isinstance(use, list) else ():
-            if isinstance(row, Mapping):
-                sums = found.setdefault(_model(row, "model"), [0.0] * len(keys))
-                for place, key in enumerate(keys):
-                    sums[place] += number(row.get(key)) or 0
-    models = [
-        ModelUse(model, count, None, tokens_in, tokens_out, cost)
-        for model, (count, tokens_in, tokens_out, cost) in found.items()
-        if count
-    ]
-    traces = sum(number(day.get("countTraces")) or 0 for day in days)
-    return Usage(traces, None, None, models, None)

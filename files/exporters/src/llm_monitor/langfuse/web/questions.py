@@ -3,15 +3,21 @@
 import asyncio
 import threading
 import time
-from collections.abc import Collection, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from llm_monitor.base.collection.collector import Deadline
 from llm_monitor.base.upstream.complaints import Complaints
 from llm_monitor.base.upstream.errors import Reason, UpstreamError
 from llm_monitor.base.upstream.fetch import Answer, Fetcher
+from llm_monitor.langfuse.facts import LARGEST_ANSWER, Row, calendar_time, rows_of
 
 T = TypeVar("T")
+Span = tuple[float, float]
+
+# What a Langfuse answers that does not have a generation of its API, or not for these keys.
+ABSENT = frozenset({400, 403, 404, 405, 410, 501})
 
 _DEFAULT_PAUSE = 60.0
 _LONGEST_PAUSE = 86400.0
@@ -45,13 +51,15 @@ class Api:
         self,
         endpoint: str,
         path: str,
+        told: Callable[[Answer], T],
         deadline: Deadline,
         params: Mapping[str, str] | None = None,
         expected: Collection[int] = (),
         *,
         open_to_all: bool = False,
-    ) -> Answer:
-        """Return the answer to GET `path`.
+        alone: bool = True,
+    ) -> T:
+        """Return what `told` makes of the answer to GET `path`.
 
         When Langfuse says that it is asked too often, the question is put again once Langfuse
         allows, if that is before the deadline; until then nothing is asked at all.
@@ -59,22 +67,26 @@ class Api:
         Args:
             endpoint: What failures are counted under.
             path: The path, with a slash first.
+            told: Reads the answer; raises UpstreamError when it can't be used.
             deadline: When it is given up.
             params: The query.
             expected: Statuses that are no failure worth counting.
             open_to_all: Whether the path needs no keys; then none are sent.
+            alone: Whether this is all that is asked of `endpoint`. Of several questions one that is
+                answered does not yet mean that it has recovered: that is for the caller to say.
 
         Raises:
-            UpstreamError: When there is no answer with a status of success.
+            UpstreamError: When there is no answer with a status of success that can be used.
         """
         try:
-            answer = await self._patiently(path, deadline, params, open_to_all)
+            value = told(await self._patiently(path, deadline, params, open_to_all))
         except UpstreamError as error:
             if error.status not in expected:
                 self.complaints.failed(endpoint, error)
             raise
-        self.complaints.recovered(endpoint)
-        return answer
+        if alone:
+            self.complaints.recovered(endpoint)
+        return value
 
     async def _patiently(
         self, path: str, deadline: Deadline, params: Mapping[str, str] | None, open_to_all: bool
@@ -89,6 +101,7 @@ class Api:
                     deadline=Deadline.after(min(self._timeout, deadline.remaining())),
                     params=params,
                     auth=None if open_to_all else self._keys,
+                    limit=LARGEST_ANSWER,
                 )
             except UpstreamError as error:
                 if error.reason != Reason.RATE_LIMITED:
@@ -109,7 +122,8 @@ class Api:
         if pause <= 0:
             return
         if pause >= deadline.remaining():
-            message = f"Langfuse wants to be left alone for another {pause:.0f} s"
+            # No time in it: what is told would be another thing, and news, with each poll.
+            message = f"{self._url}: it wants to be left alone for longer than there is time for"
             raise UpstreamError(Reason.RATE_LIMITED, message, retry_after=pause)
         await asyncio.sleep(pause)
 
@@ -117,3 +131,33 @@ class Api:
         pause = min(_DEFAULT_PAUSE if seconds is None else seconds, _LONGEST_PAUSE)
         with self._lock:
             self._not_before = max(self._not_before, time.monotonic() + pause)
+
+
+async def newest_trace(api: Api, since: str, deadline: Deadline) -> float | None:
+    """Return the Unix time of the newest trace since then, None when there is none."""
+    params = {"limit": "1", "orderBy": "timestamp.desc", "fields": "core", "fromTimestamp": since}
+
+    def told(answer: Answer) -> float | None:
+        return latest(rows_of(answer.json(), answer.where), "timestamp")
+
+    return await api.ask("traces", "/api/public/traces", told, deadline, params)
+
+
+def moment(seconds: float) -> str:
+    """Return a Unix time as the API writes it."""
+    written = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+    return written.replace("+00:00", "Z")
+
+
+def latest(found: Sequence[Row], key: str) -> float | None:
+    """Return the newest of the Unix times of `key`, None when there is none."""
+    moments = [_unix(row.get(key)) for row in found]
+    return max((one for one in moments if one is not None), default=None)
+
+
+def _unix(written: object) -> float | None:
+    try:
+        found = datetime.fromisoformat(str(written))
+    except ValueError:
+        return None
+    return calendar_time((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp())

@@ -7,12 +7,14 @@ import structlog
 
 from llm_monitor.base.collection.collector import Deadline
 from llm_monitor.base.upstream.errors import Reason, UpstreamError
-from llm_monitor.langfuse.facts import WINDOWS, Poll
-from llm_monitor.langfuse.web.generations import ABSENT, GENERATIONS, Generation
-from llm_monitor.langfuse.web.questions import Api
+from llm_monitor.base.upstream.fetch import Answer
+from llm_monitor.langfuse.facts import WINDOWS, Poll, label_text
+from llm_monitor.langfuse.web.generations import GENERATIONS, Generation
+from llm_monitor.langfuse.web.questions import ABSENT, Api
 
 _NEWEST_AGAIN_SECONDS = 3600.0
 _NOT_READY = frozenset({500, 503})
+_VALUES = "values"
 
 _log = structlog.get_logger(__name__)
 
@@ -28,26 +30,23 @@ class ApiRepository:
 
     def version(self, deadline: Deadline, /) -> str:
         """Return Langfuse's version; the probe fails when Langfuse can't reach its database."""
-        asking = self._api.ask("health", "/api/public/health", deadline, open_to_all=True)
-        told = self._api.run(asking, deadline).json()
-        version = told.get("version") if isinstance(told, dict) else None
-        return version if isinstance(version, str) else ""
+        asking = self._api.ask("health", "/api/public/health", _version, deadline, open_to_all=True)
+        return self._api.run(asking, deadline)
 
     def ready(self, deadline: Deadline, /) -> bool | None:
         """Return whether Langfuse takes requests; old ones have no such probe."""
         expected = _NOT_READY | {404}
         asking = self._api.ask(
-            "ready", "/api/public/ready", deadline, expected=expected, open_to_all=True
+            "ready", "/api/public/ready", _yes, deadline, expected=expected, open_to_all=True
         )
         try:
-            self._api.run(asking, deadline)
+            return self._api.run(asking, deadline)
         except UpstreamError as error:
             if error.status in _NOT_READY:
                 return False
             if error.status in expected:
                 return None
             raise
-        return True
 
     def poll(self, deadline: Deadline, /) -> Poll:
         """Return what happened in each window up to now."""
@@ -63,6 +62,7 @@ class ApiRepository:
                     raise
                 absent[generation.name] = error
                 continue
+            self._tell_of_values(generation.name, poll)
             for one in GENERATIONS:
                 self._api.complaints.recovered(one.name)
             if place != self._found:
@@ -85,6 +85,14 @@ class ApiRepository:
             first = self._found
         yield from list(enumerate(GENERATIONS))[first:]
 
+    def _tell_of_values(self, endpoint: str, poll: Poll) -> None:
+        left_out = sum(usage.left_out for usage in poll.windows.values())
+        if left_out:
+            error = UpstreamError(Reason.NOT_FINITE, "there are values that are no finite numbers")
+            self._api.complaints.failed(endpoint, error, _VALUES)
+        else:
+            self._api.complaints.recovered(endpoint, _VALUES)
+
     async def _ask(self, generation: Generation, deadline: Deadline) -> Poll:
         now = time.time()
         windows = {
@@ -97,3 +105,12 @@ class ApiRepository:
             # It has been counted and logged; all else is worth having without it.
             newest = None
         return Poll(generation.name, now, newest, windows)
+
+
+def _version(answer: Answer) -> str:
+    told = answer.json()
+    return label_text(told.get("version")) if isinstance(told, dict) else ""
+
+
+def _yes(_: Answer) -> bool:
+    return True

@@ -15,6 +15,7 @@ from llm_monitor.mock.world.step import State
 from llm_monitor.vllm.facts import UNREACHABLE, UP, Model, Reading
 from llm_monitor.vllm.server.command import read
 from llm_monitor.vllm.server.discovery import Server
+from llm_monitor.vllm.server.normal import Exposed
 
 NAME = "vllm"
 _OK = 200
@@ -110,15 +111,15 @@ class SimulatedServers:
         model = self._models[place]
         metered = (model.name,)
         if server.container and not server.running:
-            return Reading(server, server.container.state)
+            return Reading(server, server.container.state, metered=metered)
         reason = self._refuses(place, state)
         if reason is not None:
             # One that loads has not told its models yet.
-            models = () if reason is Reason.REFUSED else (model,)
-            return Reading(server, UNREACHABLE, models=models, metered=metered)
+            version, models = ("", ()) if reason is Reason.REFUSED else (VERSION, (model,))
+            return Reading(server, UNREACHABLE, None, version, models, metered)
         figures = self._figures(place, state)
-        points = self._pages[place].points(figures)
-        return Reading(server, UP, points, VERSION, (model,), metered, figures.started)
+        samples = tuple(Exposed(self._pages[place].points(figures)).samples(server.name))
+        return Reading(server, UP, samples, VERSION, (model,), metered, figures.started)
 
     def _figures(self, place: int, state: State) -> Figures:
         here = self._view.server, place

@@ -13,6 +13,7 @@ from llm_monitor.base.upstream.complaints import Complaints
 from llm_monitor.base.upstream.errors import Reason, UpstreamError
 from llm_monitor.base.upstream.exposition import TEXT_FORMAT, Points, read
 from llm_monitor.base.upstream.fetch import Answer, Fetcher
+from llm_monitor.base.upstream.room import Share
 from llm_monitor.vllm.facts import Model
 from llm_monitor.vllm.server import names
 from llm_monitor.vllm.server.discovery import Server
@@ -72,16 +73,16 @@ class Asker:
         self._api_key = api_key or None
         self._refresh = refresh
 
-    async def ask(self, server: Server, known: Known, deadline: Deadline) -> Replies:
-        """Return what `server` answers by `deadline`, by path, or why it does not."""
+    async def ask(self, server: Server, known: Known, deadline: Deadline, share: Share) -> Replies:
+        """Return what `server` answers by `deadline` and within `share`, by path, or why not."""
         try:
-            address = await self.address(server, known, deadline)
+            address = await self.address(server, known, deadline, share)
         except UpstreamError as error:
             return {METRICS: error}
         old = time.monotonic() - known.told_at >= self._refresh
         paths = (METRICS, _HEALTH, *((_VERSION, _MODELS) if old else ()))
         answers = await asyncio.gather(
-            *(self._get(server, address, path, deadline) for path in paths)
+            *(self._get(server, address, path, deadline, share) for path in paths)
         )
         replies = dict(zip(paths, answers, strict=True))
         metrics = replies[METRICS]
@@ -91,7 +92,7 @@ class Asker:
             known.address = ""
         return replies
 
-    async def address(self, server: Server, known: Known, deadline: Deadline) -> str:
+    async def address(self, server: Server, known: Known, deadline: Deadline, share: Share) -> str:
         """Return the address that answered last, else the first one that answers at all.
 
         Raises:
@@ -103,14 +104,14 @@ class Asker:
             raise UpstreamError(Reason.CONNECTION, server.unreachable)
         *others, last = server.addresses
         for number, address in enumerate(others):
-            share = deadline.remaining() / (len(server.addresses) - number)
-            reply = await self._get(server, address, _HEALTH, Deadline.after(share))
+            soon = Deadline.after(deadline.remaining() / (len(server.addresses) - number))
+            reply = await self._get(server, address, _HEALTH, soon, share)
             if isinstance(reply, Answer) or reply.reason not in _NO_WAY:
                 return address
         return last
 
     async def metrics(
-        self, server: Server, address: str, accept: str, deadline: Deadline
+        self, server: Server, address: str, accept: str, deadline: Deadline, share: Share
     ) -> Answer:
         """Return the metrics of `server` at `address` in the format that `accept` asks for.
 
@@ -123,22 +124,25 @@ class Asker:
             deadline=deadline,
             headers=headers,
             auth=self._auth(server, METRICS),
+            share=share,
         )
 
     async def _get(
-        self, server: Server, address: str, path: str, deadline: Deadline
+        self, server: Server, address: str, path: str, deadline: Deadline, share: Share
     ) -> Answer | UpstreamError:
         try:
             if path == METRICS:
-                return await self.metrics(server, address, "", deadline)
+                return await self.metrics(server, address, "", deadline, share)
             return await self._fetcher.get(
                 f"{address}{path}",
                 deadline=deadline,
                 auth=self._auth(server, path),
                 limit=_LARGEST_TELLING,
+                share=share,
             )
         except UpstreamError as error:
-            return error
+            # Its traceback would keep what has been received.
+            return error.with_traceback(None)
 
     def _auth(self, server: Server, path: str) -> str | None:
         """Return the key where it is wanted.
@@ -190,13 +194,13 @@ class Asker:
         return True
 
 
-def points(answer: Answer) -> Points:
+def points(answer: Answer, deadline: Deadline) -> Points:
     """Return the samples of `answer` that are wanted.
 
     Raises:
-        UpstreamError: When it is no exposition of a vLLM server.
+        UpstreamError: When it is no exposition of a vLLM server, or not read by `deadline`.
     """
-    found = read(answer.body, names.WANTED, _MOST_SERIES)
+    found = read(answer.body, names.WANTED, _MOST_SERIES, deadline)
     if not found.left_out and not any(one.name.startswith(names.PREFIX) for one in found):
         sentence = f"{answer.where}: no metrics of vLLM"
         raise UpstreamError(Reason.UNPARSABLE, sentence)

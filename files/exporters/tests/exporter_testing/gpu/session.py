@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from exporter_testing.nvml import FakeNvml
+from exporter_testing.gpu.nvml import FakeNvml
 from exporter_testing.process import TESTS, plain_environment
 
 THREADS = 16
@@ -43,7 +43,7 @@ class Session:
     def __init__(self, fake: FakeNvml) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "exporter_testing.nvml_session"],
+            [sys.executable, "-m", "exporter_testing.gpu.session"],
             env={**plain_environment(), **fake.environment()},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

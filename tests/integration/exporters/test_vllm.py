@@ -8,13 +8,9 @@ from __future__ import annotations
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 import sysconfig
-import time
-import urllib.error
-import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -23,13 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.llmops.monitoring.plugins.module_utils._docker import DEFAULT_SOCKET
+from ansible_collections.llmops.monitoring.tests.integration.exporters.running import ENGINE, exporting
+from ansible_collections.llmops.monitoring.tests.integration.programs import wait_for
 from ansible_collections.llmops.monitoring.tests.integration.tiny_image import imported
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 STAND_IN = ROOT / "files/exporters/tests/exporter_testing/vllm.py"
 RECORDED = ROOT / "files/exporters/tests/vllm/recorded/metrics.txt"
-EXPORTER = Path(sys.executable).with_name("llm-monitor-exporter")
 PYTHON = os.path.realpath(sys.executable)
 LIBRARY = sysconfig.get_paths()["stdlib"]
 
@@ -69,7 +65,7 @@ def run(images: dict[str, str]) -> Iterator[Run]:
             options = [f"--volume={here}:{there}:ro" for here, there in mounts.items()]
             options += [f"--label={label}" for label in (*labels, "secret=planted-in-a-label")]
             options += [f"--env=PYTHONHOME={sys.base_prefix}", "--env=VLLM_API_KEY=planted-in-the-environment"]
-            command = [f"/bin/{PYTHON}", program, *arguments, "--metrics=/metrics.txt"]
+            command = [f"/bin/{os.path.basename(PYTHON)}", program, *arguments, "--metrics=/metrics.txt"]
             subprocess.run(
                 ["docker", "run", "--detach", "--name", name, "--network", network, *options, images[image], *command],
                 check=True,
@@ -83,50 +79,10 @@ def run(images: dict[str, str]) -> Iterator[Run]:
 
 @pytest.fixture
 def ask(tmp_path: Path) -> Iterator[Ask]:
-    """Run the exporter beside the engine, and return a function that asks it; it ends within 5 s."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    settings = {
-        "VLLM__PORT": str(port),
-        "VLLM__DOCKER": engine_socket(),
-        "VLLM__API_KEY": "planted-key",
-        "MIN_INTERVAL": "0",
-    }
-    others = {name: text for name, text in os.environ.items() if not name.startswith("LLM_MONITOR_")}
-    environment = {f"LLM_MONITOR_{name}": text for name, text in settings.items()}
-    with (tmp_path / "log").open("w") as log:
-        process = subprocess.Popen([EXPORTER, "vllm"], env={**others, **environment}, stdout=log, stderr=log)
-
-    def get(path: str) -> str:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=15) as answer:
-            return str(answer.read().decode())
-
-    wait_for(lambda: answers(get))
-    yield get
-    began = time.monotonic()
-    process.terminate()
-    process.wait(10)
-    assert time.monotonic() - began < 5
-    assert "planted" not in (tmp_path / "log").read_text()
-
-
-def engine_socket() -> str:
-    return os.environ.get("DOCKER_HOST", DEFAULT_SOCKET).removeprefix("unix://")
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"{condition} did not hold within {seconds} s"
-        time.sleep(0.1)
-
-
-def answers(ask: Ask) -> bool:
-    try:
-        return ask("/ready") == "ready\n"
-    except (urllib.error.URLError, ConnectionError):
-        return False
+    """Run the exporter beside the engine, and return a function that asks it."""
+    with exporting("vllm", tmp_path, {"DOCKER": ENGINE, "API_KEY": "planted-key"}) as exporter:
+        yield exporter.get
+    assert "planted" not in exporter.log.read_text()
 
 
 def up(ask: Ask) -> dict[str, str]:
@@ -186,4 +142,4 @@ def test_what_stops_is_down_until_it_is_removed(run: Run, ask: Ask) -> None:
 def test_a_server_that_can_not_be_reached_is_down_and_says_why(run: Run, ask: Ask, tmp_path: Path) -> None:
     name = run("vllm", network="none")
     wait_for(lambda: up(ask) == {name: "0"})
-    assert (tmp_path / "log").read_text().count("no way to port 8000: its networks are none") == 1
+    assert (tmp_path / "exporter.log").read_text().count("no way to port 8000: its networks are none") == 1

@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from ansible_collections.llmops.monitoring.tests.serving import serving
+
 PROMPT_TOKENS = 7
 COMPLETION_TOKENS = 5
 
@@ -141,11 +143,6 @@ def _usage() -> dict[str, int]:
 @contextmanager
 def served(port: int = 0) -> Iterator[Backend]:
     """Serve in a thread while the context lasts."""
-    with Backend(port) as backend:
-        thread = threading.Thread(target=backend.serve_forever, args=(0.02,))
-        thread.start()
-        try:
-            yield backend
-        finally:
-            backend.shutdown()
-            thread.join()
+    backend = Backend(port)
+    with serving(backend):
+        yield backend

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-SOURCES = Path(__file__).resolve().parent.parent / "fake_nvml"
+SOURCES = Path(__file__).resolve().parents[2] / "fake_nvml"
 RECORD = struct.Struct("56sQ")
 
 

@@ -1,7 +1,7 @@
 """Stands in for nvidia-smi: tells what NVML tells, as the driver's own program spells it.
 
-Usage: `python -m exporter_testing.smi -q -x`, `… nvlink -s`, `… nvlink -gt d`, `… nvlink -e`. What
-SMI_LIES holds, JSON with texts by path in the XML, is said of every GPU in place of the truth.
+Usage: `python -m exporter_testing.gpu.smi -q -x`, `… nvlink -s`, `… nvlink -gt d`, `… nvlink -e`.
+What SMI_LIES holds, JSON with texts by path in the XML, is said of every GPU in place of the truth.
 """
 
 import json

@@ -8,23 +8,18 @@ from __future__ import annotations
 import json
 import os
 import re
-import socket
 import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from ansible_collections.llmops.monitoring.plugins.module_utils._docker import DEFAULT_SOCKET
+from ansible_collections.llmops.monitoring.tests.integration.exporters.running import ENGINE, exporting
+from ansible_collections.llmops.monitoring.tests.integration.programs import wait_for
 from ansible_collections.llmops.monitoring.tests.integration.tiny_image import imported
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 BUILD = ROOT / "files/exporters/tests/fake_nvml/build.sh"
-EXPORTER = Path(sys.executable).with_name("llm-monitor-exporter")
 
 
 @pytest.fixture(scope="module")
@@ -52,49 +47,11 @@ def library(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def ask(library: Path) -> Iterator[Callable[[str], str]]:
+def ask(library: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], str]]:
     """Run the exporter beside the engine, and return a function that asks it."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    settings = {"GPU__PORT": str(port), "GPU__DOCKER": engine_socket(), "MIN_INTERVAL": "0"}
-    environment = {f"LLM_MONITOR_{name}": text for name, text in settings.items()}
-    others = {name: text for name, text in os.environ.items() if not name.startswith("LLM_MONITOR_")}
-    process = subprocess.Popen(
-        [EXPORTER, "gpu"],
-        env={**others, **environment, "LD_LIBRARY_PATH": str(library)},
-        stdout=subprocess.DEVNULL,
-    )
-
-    def get(path: str) -> str:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
-            text: str = answer.read().decode()
-        return text
-
-    def ready() -> bool:
-        assert process.poll() is None
-        try:
-            return get("/ready") == "ready\n"
-        except urllib.error.URLError:
-            return False
-
-    try:
-        wait_for(ready)
-        yield get
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-def engine_socket() -> str:
-    return os.environ.get("DOCKER_HOST", DEFAULT_SOCKET).removeprefix("unix://")
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < end, "it did not hold within 30 s"
-        time.sleep(0.1)
+    folder = tmp_path_factory.mktemp("exporter")
+    with exporting("gpu", folder, {"DOCKER": ENGINE}, LD_LIBRARY_PATH=str(library)) as exporter:
+        yield exporter.get
 
 
 def inspect(container: str, what: str) -> str:

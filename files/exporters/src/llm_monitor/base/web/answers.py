@@ -1,0 +1,44 @@
+"""What the JSON APIs answer with, in one way."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse
+
+BAD_REQUEST = 400
+UNAVAILABLE = 503
+
+Told = dict[str, Any]
+
+
+def add_json(
+    router: APIRouter,
+    path: str,
+    route: Callable[..., Any],
+    summary: str,
+    problems: Mapping[int, str],
+) -> None:
+    """Let `route` answer GET `path` of `router`.
+
+    Args:
+        router: Where it is added.
+        path: Its path, which without its slash is the operation's id too.
+        route: What gives the response; a plain function is called in a thread of the framework's.
+        summary: What it answers, in a sentence.
+        problems: What statuses mean with which it answers instead.
+    """
+    router.add_api_route(
+        path,
+        route,
+        response_class=JSONResponse,
+        response_model=None,
+        summary=summary,
+        operation_id=path.removeprefix("/"),
+        responses={status: {"description": text} for status, text in problems.items()},
+    )
+
+
+def problem(sentence: str, status: int = UNAVAILABLE) -> JSONResponse:
+    """Return the answer that says why there is no other."""
+    return JSONResponse({"error": sentence}, status_code=status)

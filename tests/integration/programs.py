@@ -1,0 +1,39 @@
+# Copyright (c) 2026 the llmops.monitoring authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""What tests that run real programs share: where those are, where they may listen, and waiting for what they do."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import time
+from collections.abc import Callable
+
+import pytest
+
+
+def tool(name: str) -> str:
+    """Return the path of one of the tools that the Makefile fetches, or of an installed one."""
+    folder = os.environ.get("LLM_MONITOR_TOOLS", "")
+    found = shutil.which(name, path=os.pathsep.join(filter(None, [folder, os.environ["PATH"]])))
+    if found is None:
+        pytest.fail(f"{name} is neither in LLM_MONITOR_TOOLS ({folder or 'not set'}) nor on the PATH; see `make`.")
+    return found
+
+
+def free_port() -> int:
+    """Return a port of the loopback address that nobody uses."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 60.0) -> None:
+    """Wait until `condition` holds; fail when it does not within `seconds`."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"{condition} did not hold within {seconds} s"
+        time.sleep(0.05)
