@@ -80,7 +80,8 @@ def test_components_are_those_of_the_catalogue() -> None:
 def test_exporters_are_those_of_the_catalogue() -> None:
     computed = yaml.safe_load((ROOT / "roles/exporters/vars/main.yml").read_text(encoding="utf-8"))
     packages = {path.parent.name for path in ROOT.glob("files/exporters/src/llm_monitor/*/settings.yaml")}
-    assert set(computed["exporters_catalogue"]) == packages
+    # The mock is run by hand.
+    assert set(computed["exporters_catalogue"]) == packages - {"mock"}
     assert set(options_of(ROOT / "roles/exporters")["exporters_enabled"]["choices"]) == packages
 
 
