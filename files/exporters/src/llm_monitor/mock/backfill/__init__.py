@@ -1,0 +1,1 @@
+"""Writes down what the simulated server would have shown Prometheus in the past."""
