@@ -323,6 +323,21 @@ def test_the_same_seed_gives_the_same_however_it_is_asked(
         assert digest(other, moment) == in_order[moment]
 
 
+def test_a_moment_a_little_earlier_is_not_worked_out_anew() -> None:
+    asked: list[float] = []
+
+    def course(time: float) -> Forces:
+        asked.append(time)
+        return Forces()
+
+    one = World(FLEET, course, START)
+    one.at(START + LONG)
+    asked.clear()
+    earlier = [digest(one, LONG - back) for back in (10.0, 40.0, 2 * STEP_SECONDS)]
+    assert not asked
+    assert earlier == [digest(world([]), LONG - back) for back in (10.0, 40.0, 2 * STEP_SECONDS)]
+
+
 def test_another_seed_gives_another_life() -> None:
     one, other = (World(FLEET, lambda _: Forces(), START, seed) for seed in (1, 2))
     assert digest(one, 300) != digest(other, 300)

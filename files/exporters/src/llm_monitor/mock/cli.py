@@ -97,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
         help="seconds between two samples but in the last six hours: there 30 (%(default)s)",
     )
     backfill.add_argument(
-        "--instance", type=_instance, default="gpu-server", help="the server's name (%(default)s)"
+        "--instance", type=_instance, default="demo", help="the server's name (%(default)s)"
     )
     return parser
 

@@ -1,6 +1,7 @@
 """A process's share of a backfill: some of the exporters, over a simulation of its own."""
 
 import logging
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -54,6 +55,8 @@ def part(folder: Path, period: Period, name: str) -> Path:
 
 def work(order: Order, names: Sequence[str], folder: Path, told: Connection) -> None:
     """Write the parts of the exporters `names` into `folder`; tell of each period's scrapes."""
+    # Ctrl-C reaches every process; this one is ended by the one that started it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     # What a scenario breaks is no news to who plays it.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     clock = VirtualClock(order.periods[0].moments[0], 0.0)

@@ -12,7 +12,7 @@ from llm_monitor.mock.world.state import Counted, Counts, Flags, Floats, Grown, 
 _BYTES_A_TOKEN = 30.0
 _KILLED = 137
 # What the engine's and a user's signals let a container end with: SIGINT, SIGKILL and SIGTERM.
-_SIGNALS = (130, _KILLED, 143)
+_SIGNALS = np.array([130, _KILLED, 143])
 _EVENTS = ("restarts", "deaths", "kills", "stops", "turns", "refusals", "silences")
 # What is read when a container starts, and written to the log for a request.
 _PROGRAM = 300 << 20
@@ -214,7 +214,7 @@ def live(before: Containers, crew: Crew, strain: Strain) -> Containers:
         restarts=before.restarts + again,
         deaths=before.deaths + ended,
         kills=before.kills + killed,
-        stops=before.stops + (stopped & ~killed & np.isin(code, _SIGNALS)),
+        stops=before.stops + (stopped & ~killed & (code[..., None] == _SIGNALS).any(axis=-1)),
         turns=before.turns + (turned & crew.checked),
         refusals=before.refusals + (running & loading),
         silences=before.silences + (up & strain.silent),

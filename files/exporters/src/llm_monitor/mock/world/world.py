@@ -1,6 +1,8 @@
 """The simulated server: one step after the other, and any moment between two of them."""
 
 import threading
+from bisect import bisect_left
+from collections import deque
 from collections.abc import Callable
 
 from llm_monitor.mock.fleet.layout import Fleet
@@ -12,6 +14,9 @@ from llm_monitor.mock.world.step import State, step
 from llm_monitor.mock.world.traces import Book, Traces
 
 STEP_SECONDS = 30.0
+# For those who ask for a moment a little after others have asked for a later one. The book of what
+# Langfuse knew reaches as far back.
+_KEPT_STEPS = 2
 
 Course = Callable[[float], Forces]
 
@@ -42,13 +47,13 @@ class World:
     def _reset(self) -> None:
         """Begin anew at the start."""
         self._number = 0
-        self._later = State.start(self.plan, self.servers, self.start, self.course(self.start))
-        self._earlier = self._later
+        first = State.start(self.plan, self.servers, self.start, self.course(self.start))
+        self._states = deque([first], maxlen=_KEPT_STEPS + 1)
         self.book = Book()
-        self.book.note(self.start, self._later.traces)
+        self.book.note(self.start, first.traces)
 
     def at(self, time: float) -> State:
-        """Return everything at a moment; one before the last step is worked out from the start.
+        """Return everything at a moment; one before the last steps is worked out from the start.
 
         Raises:
             ValueError: When it is before the start.
@@ -57,14 +62,16 @@ class World:
             message = f"the simulation starts at {self.start:.0f}, {time:.0f} is before that"
             raise ValueError(message)
         with self._lock:
-            if time < self._earlier.time:
+            if time < self._states[0].time:
                 self._reset()
-            while self._later.time < time:
+            while self._states[-1].time < time:
                 self._advance()
-            if time == self._later.time:
-                return self._later
-            share = (time - self._earlier.time) / (self._later.time - self._earlier.time)
-            return between(self._earlier, self._later, share)
+            place = bisect_left(self._states, time, key=lambda state: state.time)
+            later = self._states[place]
+            if time == later.time:
+                return later
+            earlier = self._states[place - 1]
+            return between(earlier, later, (time - earlier.time) / (later.time - earlier.time))
 
     def told(self, state: State, seconds: float) -> Traces:
         """Return what Langfuse was told within the last `seconds` before `state`.
@@ -80,12 +87,12 @@ class World:
         # Multiplied rather than added up, so that the same step always ends at the same time.
         end = self.start + self._number * STEP_SECONDS
         chance = Chance(self._seed, self._number)
-        self._earlier = self._later
         moment = Moment(end, STEP_SECONDS)
-        self._later = step(self._earlier, self.plan, self.course(end), moment, chance)
-        self.book.note(end, self._later.traces)
+        state = step(self._states[-1], self.plan, self.course(end), moment, chance)
+        self._states.append(state)
+        self.book.note(end, state.traces)
 
     def worked_out(self) -> float:
         """Return up to when everything has been worked out, Unix time."""
         with self._lock:
-            return self._later.time
+            return self._states[-1].time
