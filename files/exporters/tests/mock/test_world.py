@@ -330,7 +330,7 @@ def test_a_moment_a_little_earlier_is_not_worked_out_anew() -> None:
         asked.append(time)
         return Forces()
 
-    one = World(FLEET, course, START)
+    one = World(FLEET, course, START, seed=3, servers=SERVERS)
     one.at(START + LONG)
     asked.clear()
     earlier = [digest(one, LONG - back) for back in (10.0, 40.0, 2 * STEP_SECONDS)]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
+from operator import itemgetter
 
 from llm_monitor.base.metrics.exposition import Series, header
 from llm_monitor.base.metrics.family import HISTOGRAM, Family, Histogram, Value
@@ -38,10 +39,13 @@ class Table:
         return len(series)
 
     def write(self, stamps: Sequence[str]) -> Iterator[str]:
-        """Give the text of all that was taken, whose moments are `stamps`, and forget it."""
+        """Give the text of all that was taken, whose moments are `stamps`, and forget it.
+
+        Collectors may give series in any order, so that here they are sorted.
+        """
         if self._columns:
             yield self._header
-        for key, column in self._columns.items():
+        for key, column in sorted(self._columns.items(), key=itemgetter(0)):
             if self._family.kind == HISTOGRAM:
                 yield from self._histogram(key, column, stamps)
             else:
