@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter_testing.process import plain_environment, tool, wait_for
@@ -145,9 +145,10 @@ def test_a_series_is_in_one_place_and_in_order(past: Path) -> None:
 
 @given(
     st.floats(946_684_800, 4_102_444_800),
-    st.floats(1 / 24, 40),
+    st.floats(1 / 24, 3),
     st.sampled_from([10, 30, 45, 60, 100, 150, 240]),
 )
+@settings(deadline=None)
 def test_moments_are_close_and_each_is_in_the_file_of_its_block(
     end: float, days: float, step: int
 ) -> None:
@@ -224,27 +225,40 @@ def test_the_output_must_be_named(run: Refused) -> None:
     assert "COMMAND" in run()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_what_is_interrupted_leaves_nothing_unfinished(
-    tmp_path: Path, number: signal.Signals
-) -> None:
-    process = subprocess.Popen(
+@pytest.fixture
+def process(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Return a long backfill into the test's folder, which a test ends."""
+    with subprocess.Popen(
         [*COMMAND, "--output", str(tmp_path)],
         env=plain_environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-    )
-    with process:
-        assert process.stdout
-        complete = Path(process.stdout.readline().strip())
-        wait_for(lambda: any(tmp_path.glob(".unfinished-*/*")))
-        process.send_signal(number)
-        rest = process.stdout.read()
-    assert process.returncode == 128 + number
-    told = [complete, *map(Path, rest.split())]
+    ) as started:
+        yield started
+        started.kill()
+
+
+def test_what_is_interrupted_leaves_whole_files_only(
+    process: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    assert process.stdout
+    complete = Path(process.stdout.readline().strip())
+    wait_for(lambda: any(tmp_path.glob(".unfinished-*/*")))
+    process.send_signal(signal.SIGTERM)
+    told = [complete, *map(Path, process.stdout.read().split())]
+    assert process.wait(30) == 128 + signal.SIGTERM
     assert sorted(tmp_path.iterdir()) == told
     assert all(path.read_bytes().endswith(b"\n# EOF\n") for path in told)
+
+
+def test_what_is_interrupted_at_once_leaves_nothing(
+    process: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    wait_for(lambda: any(tmp_path.glob(".unfinished-*")))
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 128 + signal.SIGINT
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_process_that_fails_ends_it_all(tmp_path: Path) -> None:
