@@ -120,6 +120,7 @@ def test_a_collector_that_fails_is_told_by_its_exporter(port: int) -> None:
     assert query(port, f'min_over_time(up{{job="node"}}[2h] @ {END})') == 1
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes(
     past: Path, options: tuple[str, ...], tmp_path: Path
 ) -> None:
@@ -239,6 +240,7 @@ def process(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
         started.kill()
 
 
+@pytest.mark.slow
 def test_what_is_interrupted_leaves_whole_files_only(
     process: subprocess.Popen[str], tmp_path: Path
 ) -> None:

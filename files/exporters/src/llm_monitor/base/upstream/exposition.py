@@ -125,13 +125,14 @@ def histograms(points: Iterable[Point], name: str, by: Sequence[str]) -> dict[Ke
     names = {f"{name}{part}": part for part in _PARTS}
     for sample, labels, value in points:
         if part := names.get(sample):
-            bound = labels.get("le", "")
-            parts[frozenset(labels.items()) - {("le", bound)}].add(part, bound, value)
+            own = dict(labels)
+            bound = own.pop("le", "")
+            parts[frozenset(own.items())].add(part, bound, value)
     groups: dict[Key, list[_Parts]] = defaultdict(list)
     for pairs, one in parts.items():
         if one.whole():
-            own = dict(pairs)
-            groups[tuple(own.get(label, "") for label in by)].append(one)
+            told = dict(pairs)
+            groups[tuple(told.get(label, "") for label in by)].append(one)
     return {key: _sum(group) for key, group in groups.items()}
 
 

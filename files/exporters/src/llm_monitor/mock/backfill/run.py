@@ -15,7 +15,7 @@ from llm_monitor.mock.parts import PLAYED
 
 # About as much work each. By exporters rather than by days, so that each exporter lives through
 # all of the time, and what it counts goes on.
-_FIRST = ("vllm", "litellm", "langfuse")
+_FIRST = ("vllm", "litellm")
 _SHARES = (_FIRST, tuple(name for name in PLAYED if name not in _FIRST))
 
 
