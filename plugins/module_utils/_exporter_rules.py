@@ -30,6 +30,7 @@ _EXPORTERS_SECRETS = (
     ("vllm", "gpu_exporter_token", "exporters_bearer_token"),
     ("vllm", "api_key", "exporters_vllm_api_key"),
     ("litellm", "api_key", "exporters_litellm_api_key"),
+    ("langfuse", "public_key", "exporters_langfuse_public_key"),
     ("langfuse", "secret_key", "exporters_langfuse_secret_key"),
     ("langfuse", "database", "exporters_langfuse_database"),
 )

@@ -59,6 +59,7 @@ AGREED: dict[tuple[str, str], dict[str, Any]] = {
     ("ContainerUnhealthy", "warning"): {"for": "5m"},
     ("ContainerThrottled", "warning"): {"threshold": 0.25, "for": "15m"},
     ("VllmDown", "critical"): {"for": "2m"},
+    ("VllmDown", "info"): {"for": "2m"},
     ("ModelAbsent", "critical"): {"for": "5m"},
     ("ModelUnrouted", "info"): {"for": "30m"},
     ("VllmAdmissionStalled", "critical"): {"for": "5m"},

@@ -185,9 +185,23 @@ GPU = (
         alert("GpuRowRemapPending", "gpu-02", gpu_uuid="GPU-6"),
     ],
 )
+MODEL = (
+    [
+        alert("VllmDown", "gpu-01", "critical", container="llama", model="llama", component="llm"),
+        {"alertname": "ModelAbsent", "severity": "critical", "component": "llm", "model": "qwen"},
+    ],
+    [
+        alert("VllmDown", "gpu-01", "info", container="llama", model="adapter", component="llm"),
+        {"alertname": "ModelAbsent", "severity": "critical", "component": "llm", "model": "adapter"},
+        alert("ContainerDown", "gpu-01", "critical", container="llama", component="container"),
+    ],
+)
 
 
-@pytest.mark.parametrize(("arriving", "explained"), [pytest.param(*HOST, id="host"), pytest.param(*GPU, id="gpu")])
+@pytest.mark.parametrize(
+    ("arriving", "explained"),
+    [pytest.param(*HOST, id="host"), pytest.param(*GPU, id="gpu"), pytest.param(*MODEL, id="model")],
+)
 def test_alerts_arrive_and_what_they_explain_is_held_back(
     alertmanager: str,
     webhook: tuple[str, queue.Queue[dict[str, Any]]],

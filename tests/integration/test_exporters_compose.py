@@ -23,12 +23,12 @@ SECRETS = {
     "exporters_bearer_token": "sw0rdfish-token",
     "exporters_vllm_api_key": "sw0rdfish-vllm",
     "exporters_litellm_api_key": "sw0rdfish-litellm",
+    "exporters_langfuse_public_key": "sw0rdfish-langfuse-public",
     "exporters_langfuse_secret_key": "sw0rdfish-langfuse",
 }
 WHERE = {
     "exporters_litellm_url": "http://litellm:4000",
     "exporters_langfuse_url": "https://langfuse.example.com",
-    "exporters_langfuse_public_key": "pk-lf-1",
 }
 
 
@@ -128,7 +128,7 @@ def test_each_exporter_sees_no_secret_but_its_own(place: Place) -> None:
         "container-exporter": ["bearer_token"],
         "vllm-exporter": ["bearer_token", "vllm_api_key"],
         "litellm-exporter": ["bearer_token", "litellm_api_key"],
-        "langfuse-exporter": ["bearer_token", "langfuse_secret_key"],
+        "langfuse-exporter": ["bearer_token", "langfuse_public_key", "langfuse_secret_key"],
     }
     assert all(is_read_only for service in services.values() for _source, is_read_only in mounts(service).values())
     written = "".join(path.read_text() for path in placed.folder.rglob("*") if path.is_file())

@@ -36,7 +36,7 @@ SECRETS = {
     "exporters_vllm_api_key": "planted-vllm",
     "exporters_litellm_api_key": "sk-planted-litellm-0123456789abcdef",
 }
-LANGFUSE_KEY = "sk-lf-planted"
+LANGFUSE_KEYS = "pk-lf-planted", "sk-lf-planted"
 DATABASE_PASSWORD = "planted/database"
 PATHS = ["/", "/metrics", "/docs", "/openapi.json"]
 PATHS += [f"/api/v1/{what}" for what in ("containers", "models", "gpu-map", "targets", "usage")]
@@ -115,8 +115,8 @@ def langfuse(mode: str, address: str) -> dict[str, str]:
         return {"exporters_langfuse_database": f"clickhouse://monitor:{password}@{address}/langfuse"}
     return {
         "exporters_langfuse_url": f"http://{address}",
-        "exporters_langfuse_public_key": "pk-lf-public",
-        "exporters_langfuse_secret_key": LANGFUSE_KEY,
+        "exporters_langfuse_public_key": LANGFUSE_KEYS[0],
+        "exporters_langfuse_secret_key": LANGFUSE_KEYS[1],
     }
 
 
@@ -167,7 +167,7 @@ def test_planted_secrets_are_told_nowhere(running: Running) -> None:
     until("langfuse", 'llm_monitor_langfuse_collector_success{collector="usage"} 0\n')
     found |= running.told()
     shown = running.shown()
-    planted = {*SECRETS.values(), LANGFUSE_KEY, DATABASE_PASSWORD}
+    planted = {*SECRETS.values(), *LANGFUSE_KEYS, DATABASE_PASSWORD}
     # What is shown to the stand-ins is what was planted; each has one of its own.
     assert len([secret for secret in planted if any(secret in one for one in shown)]) >= 3
     assert {where: text for where, text in found.items() for secret in planted | shown if secret in text} == {}

@@ -9,9 +9,21 @@ import pytest
 import structlog
 
 from exporter_testing.scraping import ask
-from exporter_testing.toys import BAD, COUNTED, GOOD, HUNG, MANY, Hang, Toy, good, toy_exporter
+from exporter_testing.toys import (
+    BAD,
+    COUNTED,
+    GOOD,
+    HUNG,
+    MANY,
+    Hang,
+    Toy,
+    few_threads,
+    good,
+    toy_exporter,
+)
 from llm_monitor.base.collection.collector import Background, Deadline
 from llm_monitor.base.collection.engine import Engine, Limits
+from llm_monitor.base.collection.isolation import Batch
 from llm_monitor.base.errors import DeclarationError
 from llm_monitor.base.exporter import Exporter
 from llm_monitor.base.metrics.family import GAUGE, Family, Sample
@@ -113,6 +125,60 @@ def test_a_scrape_gets_what_there_is_at_its_own_deadline() -> None:
         assert 0.3 < time.monotonic() - began < 2
         assert all(answer["toy_good",] == 1 for answer in answers)
         hang.released.set()
+
+    asyncio.run(check())
+
+
+def test_a_thread_that_can_not_be_started_costs_one_collection_at_most() -> None:
+    async def check() -> list[dict[str, Any]]:
+        engine = Engine(toy_exporter(good()), Limits(min_interval=0, longest=1))
+        with structlog.testing.capture_logs() as lines:
+            with few_threads(0):
+                found = await ask(engine)
+                assert found["llm_monitor_toy_up",] == 0
+                assert found["llm_monitor_toy_collector_success", "good"] == 0
+                waiting = asyncio.create_task(ask(engine))
+                await asyncio.sleep(0)
+            assert (await waiting)["toy_good",] == 1, "the limit was gone before its end"
+            assert (await ask(engine))["llm_monitor_toy_up",] == 1
+        return [dict(line) for line in lines]
+
+    assert [line["event"] for line in asyncio.run(check())] == [
+        "no thread can be started",
+        "collector failed",
+        "threads can be started again",
+        "collector recovered",
+    ]
+
+
+def test_a_collection_ends_in_time_when_no_second_thread_can_be_started() -> None:
+    async def check() -> None:
+        hang = Hang()
+        engine = Engine(toy_exporter(hang, good()), Limits(min_interval=0, longest=0.3))
+        with few_threads(1):
+            began = time.monotonic()
+            found = await ask(engine)
+            assert time.monotonic() - began < 2
+        assert found["llm_monitor_toy_collector_success", "good"] == 0
+        assert (await ask(engine))["toy_good",] == 1
+        hang.released.set()
+
+    asyncio.run(check())
+
+
+def test_a_collection_that_can_not_begin_costs_nobody_else_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    async def check() -> None:
+        engine = Engine(toy_exporter(good()), EAGER)
+        with monkeypatch.context() as broken:
+            broken.setattr(Batch, "add_thread", fail)
+            with pytest.raises(MemoryError):
+                await ask(engine)
+        assert (await ask(engine))["toy_good",] == 1
 
     asyncio.run(check())
 

@@ -5,6 +5,7 @@ import time
 import pytest
 
 from exporter_testing.process import wait_for
+from exporter_testing.toys import few_threads
 from llm_monitor.base.collection.collector import Deadline
 from llm_monitor.base.collection.isolation import Crew, Isolation
 
@@ -84,6 +85,13 @@ def test_what_could_not_be_started_is_missing() -> None:
     assert states["hung"].running
     assert "late" not in states
     release.set()
+
+
+def test_where_no_thread_can_be_started_it_is_tried_again() -> None:
+    isolation: Isolation[int] = Isolation(Crew("test"), patience=0.01)
+    with few_threads(0):
+        assert isolation.run({"one": lambda: 1}, Deadline.after(0.05)) == {}
+    assert isolation.run({"one": lambda: 1}, Deadline.after(5))["one"].value == 1
 
 
 def test_idle_threads_are_used_again() -> None:

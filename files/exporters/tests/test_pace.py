@@ -9,7 +9,7 @@ import structlog
 
 from exporter_testing.process import wait_for
 from exporter_testing.scraping import Values, ask
-from exporter_testing.toys import BAD, HUNG, Hang, Toy, good, toy_exporter
+from exporter_testing.toys import BAD, HUNG, Hang, Toy, few_threads, good, toy_exporter
 from llm_monitor.base.collection import pace
 from llm_monitor.base.collection.collector import Background, Deadline
 from llm_monitor.base.collection.engine import Engine, Limits
@@ -112,6 +112,38 @@ def test_stale_results_are_not_served_and_a_stuck_run_is_not_repeated() -> None:
     asyncio.run(check())
 
 
+def test_a_background_collector_that_could_not_be_started_is_tried_again_soon(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pace, "_FIRST_PAUSE", 0.05)
+
+    async def check() -> None:
+        background = Background(Toy("slow", (BAD,), lambda: [BAD(7)]), 600)
+        engine = Engine(toy_exporter(good(), background=[background]), EAGER)
+        with few_threads(0):
+            engine.start()
+            found = await ask(engine, 0.2)
+            assert ("llm_monitor_toy_collector_success", "slow") not in found
+        await until(engine, ("toy_bad",), 7)
+        engine.stop()
+
+    asyncio.run(check())
+
+
+def test_a_background_collector_that_never_was_started_has_failed_in_the_end() -> None:
+    async def check() -> None:
+        background = Background(Toy("slow", (BAD,), lambda: [BAD(7)]), 0.1)
+        limits = Limits(min_interval=0, longest=0.05)
+        engine = Engine(toy_exporter(good(), background=[background]), limits)
+        with few_threads(0):
+            engine.start()
+            await until(engine, ("llm_monitor_toy_collector_success", "slow"), 0)
+        await until(engine, ("toy_bad",), 7)
+        engine.stop()
+
+    asyncio.run(check())
+
+
 class Doorbell:
     """A watcher that fails when it is told to, and counts how often it began."""
 
@@ -143,6 +175,26 @@ def test_a_watcher_watches_reports_and_ends() -> None:
         bell.fail.clear()
         await until(engine, key, 1)
         assert bell.begun == 2
+        engine.stop()
+        assert bell.ended.wait(5)
+
+    asyncio.run(check())
+
+
+def test_a_watcher_that_could_not_be_started_says_so_and_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pace, "_FIRST_PAUSE", 0.05)
+
+    async def check() -> None:
+        bell = Doorbell()
+        engine = Engine(toy_exporter(good(), watchers=[bell]), EAGER)
+        key = ("llm_monitor_toy_collector_success", "doorbell")
+        with few_threads(0):
+            engine.start()
+            assert (await ask(engine, 0.2))[key] == 0
+        await until(engine, key, 1)
+        assert bell.begun == 1
         engine.stop()
         assert bell.ended.wait(5)
 

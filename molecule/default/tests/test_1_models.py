@@ -19,7 +19,7 @@ UP = f'llm_monitor_vllm_up{{container="{NAME}",instance="box"}}'
 
 
 @pytest.fixture(scope="module")
-def model(box: Box) -> Iterator[str]:
+def model(box: Box, planted: dict[str, str]) -> Iterator[str]:
     """Run a stand-in for a vLLM server that shows what a real one answered, and return its name."""
     box.run("mkdir -p /srv/model")
     for name, path in STAND_IN.items():
@@ -28,7 +28,8 @@ def model(box: Box) -> Iterator[str]:
     box.run(
         f"docker run --detach --name {NAME} --label llm-monitor.vllm=true --publish 18000:8000"
         f" --volume /srv/model:/srv/model:ro --env PYTHONOPTIMIZE=0 --env VLLM_API_KEY=planted-in-the-environment"
-        f" --entrypoint python3 {image} /srv/model/vllm.py --metrics /srv/model/metrics.txt"
+        f" --entrypoint python3 {image} /srv/model/vllm.py --metrics /srv/model/metrics.txt --api-key %s",
+        planted["exporters_vllm_api_key"],
     )
     yield NAME
     box.run(f"docker rm --force {NAME} || true")
@@ -50,12 +51,23 @@ def test_its_own_metrics_come_through_the_exporter(box: Box, model: str) -> None
     assert values(box, own) == values(box, ours)
 
 
-def test_its_secrets_are_told_nowhere(box: Box, model: str) -> None:
+def test_its_key_lets_the_exporter_read_what_it_serves(box: Box, model: str) -> None:
+    longest = f'llm_monitor_vllm_max_model_length_tokens{{container="{model}"}}'
+    assert eventually(lambda: values(box, longest) == [512])
+
+
+def test_its_secrets_are_told_nowhere(box: Box, model: str, planted: dict[str, str]) -> None:
     assert model in box.run(
         "docker exec llm-monitor-prometheus-1 promtool query labels http://127.0.0.1:9090 container"
     )
     logs = box.run("for one in $(docker ps --quiet --filter name=llm-monitor); do docker logs $one 2>&1; done")
-    assert "planted-in-the-environment" not in logs
+    metrics = [
+        box.fetch(f"http://127.0.0.1:{port}/metrics", {"Authorization": f"Bearer {planted['exporters_bearer_token']}"})
+        for port in (8080, 9902)
+    ]
+    assert [answer.status for answer in metrics] == [200, 200]
+    for secret in ("planted-in-the-environment", planted["exporters_vllm_api_key"]):
+        assert secret not in logs + "".join(answer.body for answer in metrics)
     assert box.query('{__name__=~".+",container=~".*planted.*"}') == []
 
 

@@ -26,7 +26,7 @@ def test_component_that_is_switched_off_goes_and_its_volume_stays(box: Box, roll
     before = box.started()
     roll_out.succeeds("site.yml", llm_monitor_components=["prometheus", "exporters"])
     after = box.started()
-    assert set(after) == {"prometheus", "node-exporter", "gpu-exporter"}
+    assert set(after) == {"prometheus", "node-exporter", "gpu-exporter", "litellm-exporter", "langfuse-exporter"}
     assert after["prometheus"] == before["prometheus"]
     assert box.volumes() == VOLUMES
     assert box.fetch(ALERTMANAGER).status == 0

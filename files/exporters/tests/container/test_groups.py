@@ -1,13 +1,18 @@
 """What the kernel tells of containers, whatever the layout of its control groups."""
 
+import errno
+import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from container.conftest import MakeHost
 from exporter_testing.cgroups import GIB
 from exporter_testing.containers import Host, number
-from llm_monitor.container.cgroup.hierarchy import Hierarchy
+from llm_monitor.base.errors import SourceError
+from llm_monitor.container.cgroup import hierarchy
+from llm_monitor.container.cgroup.hierarchy import Hierarchy, processes
 
 PLACES = (
     "/docker/{}",
@@ -85,6 +90,52 @@ def test_podmans_monitor_of_a_container_is_not_taken_for_it(tmp_path: Path) -> N
     (tmp_path / f"{slice_[1:]}/libpod-{one}.scope").mkdir()
     tree.locate({one}, {one: 2})
     assert tree.paths == {one: f"{slice_}/libpod-{one}.scope"}
+
+
+def exhausted(path: str) -> None:
+    """Stand in for `os.scandir` in a process that has no file descriptor left."""
+    raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), path)
+
+
+def test_a_search_that_failed_is_done_again_after_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = "1a" * 32
+    (tmp_path / f"llm/vllm/{one}").mkdir(parents=True)
+    tree = Hierarchy(str(tmp_path), unified=True)
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "scandir", exhausted)
+        tree.locate({one}, {one: 1})
+    tree.locate({one}, {one: 1})
+    assert tree.paths == {}, "the whole tree was searched again at once"
+    monkeypatch.setattr(hierarchy, "_MISSED_SECONDS", 0.0)
+    tree.locate({one}, {one: 1})
+    assert tree.paths == {one: f"/llm/vllm/{one}"}
+
+
+def test_what_has_no_group_is_searched_for_once_in_a_while_and_all_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searches: list[int] = []
+    clock = SimpleNamespace(now=0, monotonic=lambda: clock.now)
+    monkeypatch.setattr(hierarchy, "time", clock)
+    monkeypatch.setattr(hierarchy, "folders", lambda _: searches.append(clock.now) or [])
+    tree = Hierarchy(str(tmp_path), unified=True)
+    running: dict[str, int] = {}
+    for clock.now in range(0, 150, 10):
+        if clock.now < 50:
+            running[f"{clock.now:064}"] = 1
+        tree.locate(running, running)
+    assert searches == [0, 10, 20, 30, 40, 60, 120]
+
+
+def test_processes_that_could_not_all_be_counted_are_not_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cgroup.procs").write_text("")
+    monkeypatch.setattr(os, "scandir", exhausted)
+    with pytest.raises(SourceError, match=os.strerror(errno.EMFILE)):
+        processes(str(tmp_path))
 
 
 def test_interfaces_that_every_network_namespace_has_are_left_out(host: Host) -> None:

@@ -17,7 +17,6 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -73,15 +72,6 @@ def serving(hostile: Hostile, sample: str = "up") -> Iterator[str]:
         yield f"{hostile.scheme}://127.0.0.1:{listener.getsockname()[1]}"
         with suppress(OSError):
             listener.shutdown(socket.SHUT_RDWR)
-
-
-def relay(url: str, connection: socket.socket) -> None:
-    """Pass on to `connection` what a server over plain HTTP says, as it is."""
-    there = urlsplit(url)
-    with suppress(OSError), socket.create_connection((there.hostname, there.port)) as other:
-        other.sendall(b"GET / HTTP/1.1\r\n\r\n")
-        while part := other.recv(65536):
-            connection.sendall(part)
 
 
 def answer(connection: socket.socket, body: bytes, status: str = "200 OK", **headers: str) -> None:

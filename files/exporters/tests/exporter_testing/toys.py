@@ -5,7 +5,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from unittest.mock import patch
 
 from llm_monitor.base import logs
 from llm_monitor.base.collection.collector import Background, Deadline, Watcher
@@ -53,6 +55,23 @@ class Hang:
 
 def good() -> Toy:
     return Toy("good", (GOOD,), lambda: [GOOD(1)])
+
+
+@contextmanager
+def few_threads(left: int) -> Iterator[None]:
+    """Let only so many threads start, as where a container has reached its limit of processes."""
+    begin = threading.Thread.start
+
+    def start(thread: threading.Thread) -> None:
+        nonlocal left
+        if not left:
+            message = "can't start new thread"
+            raise RuntimeError(message)
+        left -= 1
+        begin(thread)
+
+    with patch.object(threading.Thread, "start", start):
+        yield
 
 
 def toy_exporter(

@@ -2,8 +2,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from exporter_testing.langfuse.asking import Asking
 from exporter_testing.langfuse.data import project
-from exporter_testing.langfuse.server import PUBLIC_KEY, SECRET_KEY, Asking, Langfuse, serving
+from exporter_testing.langfuse.server import PUBLIC_KEY, SECRET_KEY, Langfuse, serving
 from exporter_testing.process import Running, Start
 
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from exporter_testing.langfuse.asking import Asking
 from exporter_testing.langfuse.queries import DOCUMENTED
-from exporter_testing.langfuse.server import GENERATIONS, Asking, Langfuse
+from exporter_testing.langfuse.server import GENERATIONS, Langfuse
 
 KINDS: dict[str, type | tuple[type, ...]] = {
     "object": dict,

@@ -4,13 +4,13 @@ import json
 
 import pytest
 
+from exporter_testing.langfuse.asking import Asking
 from exporter_testing.langfuse.checks import check_all, check_use
 from exporter_testing.langfuse.data import Project, expect, project
 from exporter_testing.langfuse.server import (
     GENERATIONS,
     PUBLIC_KEY,
     SECRET_KEY,
-    Asking,
     Langfuse,
     said,
     serving,

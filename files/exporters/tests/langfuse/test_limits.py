@@ -8,7 +8,8 @@ import pytest
 
 from exporter_testing.hostile import HOSTILES, Hostile
 from exporter_testing.hostile import serving as hostile_serving
-from exporter_testing.langfuse.server import SECRET_KEY, Asking, Langfuse, said
+from exporter_testing.langfuse.asking import Asking
+from exporter_testing.langfuse.server import SECRET_KEY, Langfuse, said
 from llm_monitor.base.upstream.errors import Reason, UpstreamError
 
 LIMITED = '{"message":"Rate limit exceeded"}'

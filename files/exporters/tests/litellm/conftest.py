@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from exporter_testing.litellm import StandIn, settings, standing_in
+from exporter_testing.litellm.server import StandIn, standing_in
+from exporter_testing.litellm.settings import settings
 from exporter_testing.scraping import Values, ask
 from llm_monitor.base.collection.engine import Engine, Limits
 from llm_monitor.litellm.exporter import build

@@ -10,7 +10,8 @@ import pytest
 from pydantic import ValidationError
 from structlog.testing import capture_logs
 
-from exporter_testing.litellm import StandIn, deployment, page, settings
+from exporter_testing.litellm.server import StandIn, deployment, page
+from exporter_testing.litellm.settings import settings
 from exporter_testing.scraping import Values, ask
 from llm_monitor.base.collection.collector import Deadline
 from llm_monitor.base.collection.engine import Engine, Limits

@@ -6,7 +6,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from exporter_testing.hostile import HOSTILES, Hostile, in_json, serving
-from exporter_testing.litellm import KEY, StandIn, page
+from exporter_testing.litellm.server import KEY, StandIn, page
 from exporter_testing.scraping import Values
 
 PREFIX = "llm_monitor_litellm_"

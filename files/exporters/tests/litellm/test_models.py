@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from exporter_testing.litellm import StandIn, deployment
+from exporter_testing.litellm.server import StandIn, deployment
 from exporter_testing.scraping import Values
 from llm_monitor.litellm.facts import Deployment
 from llm_monitor.litellm.models import Names

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 
 from exporter_testing.hostile import HOSTILES, serving
-from exporter_testing.litellm import KEY, StandIn
+from exporter_testing.litellm.server import KEY, StandIn
 from exporter_testing.process import EXPORTER, Start, plain_environment, tool
 
 

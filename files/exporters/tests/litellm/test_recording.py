@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from exporter_testing.litellm import KEY, StandIn
+from exporter_testing.litellm.server import KEY, StandIn
 from exporter_testing.scraping import Values
 
 WORKS = "76d55075a3a22401ba6540238f19dc028e7bf183359693fc12e739457b4ef981"

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter_testing.litellm import StandIn, deployment
+from exporter_testing.litellm.server import StandIn, deployment
 from exporter_testing.scraping import Values
 from llm_monitor.base.metrics.family import Histogram, Value
 from llm_monitor.litellm.metrics import REQUEST_LATENCY, REQUESTS

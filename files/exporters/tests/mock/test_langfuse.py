@@ -35,7 +35,7 @@ def exporter(life: Life, server: int = 0) -> Exporter:
     complaints = Complaints("test")
     repository = SimulatedRepository(life.view(server), complaints)
     own = settings_of("langfuse", Settings, url="http://langfuse", **KEYS)
-    return everything(build(own, repository, complaints, lambda: life.moment))
+    return everything(build(own, repository, complaints))
 
 
 @pytest.fixture(scope="module")

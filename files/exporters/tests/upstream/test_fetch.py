@@ -12,6 +12,7 @@ import pytest
 
 from exporter_testing.hostile import HOSTILES, Hostile, answer, serving
 from exporter_testing.process import Start, free_port, wait_for
+from exporter_testing.toys import few_threads
 from llm_monitor.base.collection.collector import Deadline
 from llm_monitor.base.upstream.errors import Reason, UpstreamError
 from llm_monitor.base.upstream.fetch import LARGEST_BODY, Answer, Fetcher
@@ -46,6 +47,15 @@ def test_a_hostile_upstream_costs_its_answer_and_says_why(
     assert caught.value.reason in hostile.reasons
     assert SECRET not in str(caught.value)
     assert "planted" not in str(caught.value)
+
+
+def test_a_thread_that_could_not_be_started_is_started_by_the_next_question(
+    fetcher: Fetcher,
+) -> None:
+    with serving(good()) as url:
+        with few_threads(0), pytest.raises(RuntimeError, match="can't start new thread"):
+            get(fetcher, url, seconds=1)
+        assert get(fetcher, url).status == 200
 
 
 def test_an_error_that_was_asked_for_is_an_answer(fetcher: Fetcher) -> None:

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from exporter_testing.docker_api import DockerStandIn
 from exporter_testing.docker_api import serving as serving_engine
 from exporter_testing.echo import SAYINGS, Echo, echoing
-from exporter_testing.litellm import recorded
+from exporter_testing.litellm.server import recorded
 from exporter_testing.process import (
     EXPORTER,
     Running,

@@ -139,6 +139,10 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"exporters_settings": {"LiteLLM": {"api_key": SECRET}}},
         ["exporters_settings has 'litellm.api_key'", "set exporters_litellm_api_key"],
     ),
+    "langfuse-public-key": (
+        {"exporters_settings": {"langfuse": {"public_key": SECRET}}},
+        ["exporters_settings has 'langfuse.public_key'", "set exporters_langfuse_public_key"],
+    ),
     "litellm-at-itself": (
         {"exporters_litellm_url": "http://127.0.0.1:4000"},
         ["exporters_litellm_url leads to '127.0.0.1'", "look for it at itself", "host.docker.internal"],

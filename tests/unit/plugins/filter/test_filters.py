@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.llmops.monitoring.plugins.filter.expected_targets import expected_targets
+from ansible_collections.llmops.monitoring.plugins.filter.exporter_failures import WORDS, exporter_failures
 from ansible_collections.llmops.monitoring.plugins.filter.exporter_targets import exporter_targets
 from ansible_collections.llmops.monitoring.plugins.filter.host_services import host_services
 from ansible_collections.llmops.monitoring.plugins.filter.mirrored import mirrored
@@ -292,3 +295,45 @@ def test_alike_names_get_files_of_their_own() -> None:
     for receiver in split["value"]:
         path = receiver["slack_configs"][0]["api_url_file"]
         assert split["files"][path.removeprefix("/s/")] == receiver["name"]
+
+
+UP = "llm_monitor_langfuse_up"
+SUCCESS = "llm_monitor_langfuse_collector_success"
+ERRORS = "llm_monitor_langfuse_upstream_errors_total"
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ([f"{UP} 1"], []),
+        ([f"{UP} 1", f'{SUCCESS}{{collector="usage"}} 1'], []),
+        # What failed once and no longer does is no failure.
+        ([f"{UP} 1", f'{ERRORS}{{endpoint="health",reason="timeout"}} 3'], []),
+        # Nobody said that this one has to succeed.
+        ([f"{UP} 1", f'{SUCCESS}{{collector="ready"}} 0'], []),
+        ([f"{UP} 0"], [f"its metrics have {UP} 0"]),
+        (["llm_monitor_langfuse_build_info 1"], [f"its metrics have no {UP} yet"]),
+        (['llm_monitor_langfuse_up{container="one"} 1'], [f"its metrics have no {UP} yet"]),
+        (["llm_monitor_litellm_up 1"], [f"its metrics have no {UP} yet"]),
+        (
+            [
+                f"# HELP {UP} 1",
+                f'{ERRORS}{{endpoint="metrics_v2",reason="unauthorized"}} 2',
+                f'{ERRORS}{{endpoint="health",reason="timeout"}} 1',
+                f'{ERRORS}{{endpoint="metrics",reason="unauthorized"}} 2',
+                f'{ERRORS}{{endpoint="health",reason="haunted"}} 1',
+                f"{UP} 1",
+                f'{SUCCESS}{{collector="usage"}} 0',
+            ],
+            ["it refuses the key (metrics_v2, metrics)", "it does not answer in time (health)", "haunted (health)"],
+        ),
+    ],
+)
+def test_an_exporter_tells_what_keeps_it_from_its_source(lines: list[str], expected: list[str]) -> None:
+    assert exporter_failures("\n".join([*lines, ""]), "langfuse", ["usage"]) == expected
+
+
+def test_every_reason_of_a_failure_has_words() -> None:
+    source = Path(__file__).resolve().parents[4] / "files/exporters/src/llm_monitor/base/upstream/errors.py"
+    reasons = re.findall(r'^    [A-Z_]+ = "(\w+)"$', source.read_text(), re.MULTILINE)
+    assert sorted(WORDS) == sorted(reasons)

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import chain, zip_longest
 
 from llm_monitor.base.collection.collector import Background, Collector, Deadline
@@ -21,18 +21,18 @@ _PROBE_PATIENCE = 10.0
 class Ledger:
     """Keeps the newest poll for the JSON API, until one fails or it is too old."""
 
-    def __init__(self, longest: float, now: Callable[[], float] = time.time) -> None:
-        """Keep a poll for `longest` seconds, as `now` tells the Unix time."""
+    def __init__(self, longest: float) -> None:
+        """Keep a poll for `longest` seconds."""
         self._longest = longest
-        self._now = now
         self._lock = threading.Lock()
         self._poll: Poll | None = None
+        self._begun = float("-inf")
         self._problem = "the first poll has not ended yet"
 
-    def keep(self, poll: Poll) -> None:
-        """Keep `poll`."""
+    def keep(self, poll: Poll, begun: float) -> None:
+        """Keep `poll`, which began at `begun` on the clock of `time.monotonic`."""
         with self._lock:
-            self._poll = poll
+            self._poll, self._begun = poll, begun
 
     def drop(self, problem: str) -> None:
         """Forget what there is, because of `problem`."""
@@ -48,7 +48,7 @@ class Ledger:
         with self._lock:
             if self._poll is None:
                 raise SourceError(self._problem)
-            if self._now() - self._poll.at > self._longest:
+            if time.monotonic() - self._begun > self._longest:
                 message = "no recent result"
                 raise SourceError(message)
             return self._poll
@@ -115,12 +115,13 @@ class UsageCollector:
 
     def collect(self, deadline: Deadline, /) -> Iterator[Sample]:
         """Give what happened in each window."""
+        begun = time.monotonic()
         try:
             poll = self._repository.poll(deadline)
         except SourceError as error:
             self._ledger.drop(str(error))
             raise
-        self._ledger.keep(poll)
+        self._ledger.keep(poll, begun)
         yield metrics.SOURCE_INFO(1, poll.source)
         if poll.newest is not None:
             yield metrics.DATA_AGE(max(0.0, poll.at - poll.newest))

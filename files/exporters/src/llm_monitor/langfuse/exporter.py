@@ -1,8 +1,6 @@
 """Puts the Langfuse exporter together."""
 
 import ipaddress
-import time
-from collections.abc import Callable
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
@@ -67,14 +65,13 @@ def build(
     settings: Settings,
     repository: Repository | None = None,
     complaints: Complaints | None = None,
-    now: Callable[[], float] = time.time,
 ) -> Exporter:
     """Return the exporter over the Langfuse of the settings, or over `repository` instead.
 
-    Such a repository counts its failures in `complaints`; `now` tells the Unix time.
+    Such a repository counts its failures in `complaints`.
     """
     complaints = complaints or Complaints(__name__)
-    ledger = Ledger(2 * settings.interval, now)
+    ledger = Ledger(2 * settings.interval)
     on_scrape, background = collectors(
         repository or _repository(settings, complaints),
         complaints,

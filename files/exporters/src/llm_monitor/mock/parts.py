@@ -66,7 +66,7 @@ def _litellm(view: View) -> Exporter:
 def _langfuse(view: View) -> Exporter:
     settings = _settings("langfuse", langfuse.Settings, _NO_LANGFUSE)
     complaints = Complaints(langfuse.__name__)
-    return langfuse.build(settings, SimulatedRepository(view, complaints), complaints, view.time)
+    return langfuse.build(settings, SimulatedRepository(view, complaints), complaints)
 
 
 _PLAYS: Mapping[str, Play] = {

@@ -1,5 +1,9 @@
-"""A stand-in for Langfuse: answers from a project in memory, and refuses what is not documented."""
+"""A stand-in for Langfuse: answers from a project in memory, and refuses what is not documented.
 
+It needs PyYAML and else nothing but the standard library; `python -m` serves a project for good.
+"""
+
+import argparse
 import base64
 import json
 import threading
@@ -11,14 +15,9 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, urlsplit
 
-from exporter_testing.hostile import relay
-from exporter_testing.langfuse.data import Observation, Project
+from exporter_testing.langfuse.data import Observation, Project, project
 from exporter_testing.langfuse.queries import DOCUMENTED, OLDER, RefusedError, Row, answer, unix
-from llm_monitor.base.collection.collector import Deadline
-from llm_monitor.base.upstream.complaints import Complaints
-from llm_monitor.langfuse.facts import Poll
-from llm_monitor.langfuse.web.questions import Api
-from llm_monitor.langfuse.web.repository import ApiRepository
+from exporter_testing.relay import relay
 
 PUBLIC_KEY = "pk-lf-planted-public-key"
 SECRET_KEY = "sk-lf-planted-secret-key"  # noqa: S105 - planted
@@ -93,31 +92,12 @@ class Langfuse:
             return said(400, json.dumps({"message": str(error)}))
 
 
-class Asking:
-    """A repository over the stand-in, and what it complained about."""
-
-    def __init__(self, url: str, secret_key: str = SECRET_KEY) -> None:
-        self.complaints = Complaints("test")
-        keys = PUBLIC_KEY, secret_key
-        self.repository = ApiRepository(Api(url, keys, 5.0, self.complaints, ""))
-
-    def poll(self, seconds: float = 20) -> Poll:
-        return self.repository.poll(Deadline.after(seconds))
-
-    def version(self, seconds: float = 5) -> str:
-        return self.repository.version(Deadline.after(seconds))
-
-    def ready(self) -> bool | None:
-        return self.repository.ready(Deadline.after(5))
-
-
 def said(status: int, body: str, **headers: str) -> Answer:
     return status, {name.replace("_", "-"): value for name, value in headers.items()}, body.encode()
 
 
-@contextmanager
-def serving(langfuse: Langfuse) -> Iterator[Langfuse]:
-    """Let `langfuse` answer on a port of its own."""
+def listening(langfuse: Langfuse, address: str, port: int) -> ThreadingHTTPServer:
+    """Return what lets `langfuse` answer; it listens already."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -140,7 +120,13 @@ def serving(langfuse: Langfuse) -> Iterator[Langfuse]:
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    return ThreadingHTTPServer((address, port), Handler)
+
+
+@contextmanager
+def serving(langfuse: Langfuse) -> Iterator[Langfuse]:
+    """Let `langfuse` answer on a port of its own."""
+    with listening(langfuse, "127.0.0.1", 0) as server:
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         langfuse.url = f"http://127.0.0.1:{server.server_port}"
         yield langfuse
@@ -265,3 +251,16 @@ _ROUTES: dict[str, Callable[[Langfuse, Asked], Row]] = {
     "/api/public/v2/observations": _observations,
     "/api/public/traces": _traces,
 }
+
+
+def main() -> None:
+    """Serve a small project for good."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--port", type=int, default=3000)
+    # In a container of its own.
+    address = "0.0.0.0"  # noqa: S104
+    listening(Langfuse(project()), address, parser.parse_args().port).serve_forever()
+
+
+if __name__ == "__main__":
+    main()

@@ -118,7 +118,7 @@ class Engine:
 
     def _begin(self) -> Round:
         loop = self._loop or asyncio.get_running_loop()
-        self._round = current = Round(loop, self._limits.longest)
+        current = Round(loop, self._limits.longest)
 
         def on_end() -> None:
             with suppress(RuntimeError):
@@ -130,6 +130,8 @@ class Engine:
         }
         current.batch, current.stuck = self._isolation.begin(calls, on_end)
         self._watch(loop, current)
+        # Not before it is sure to end: scrapes would wait for this one for ever.
+        self._round = current
         return current
 
     def _watch(self, loop: asyncio.AbstractEventLoop, current: Round) -> None:
@@ -141,20 +143,21 @@ class Engine:
         if not current.deadline.remaining():
             self._close(current)
         elif current.snapshot is None and current.batch is not None:
-            current.batch.add_thread()
             self._watch(loop, current)
+            current.batch.add_thread()
 
     def _close(self, current: Round) -> None:
         """End a collection: what has not returned by now is left out."""
         if current.snapshot is not None or current.batch is None:
             return
+        self._round = None
         current.batch.close()
         if current.timer is not None:
             current.timer.cancel()
         states = self._states(current)
         self._report.record(states)
         self._snapshot = current.snapshot = self._assemble(current, states, closed=True)
-        self._round = current.batch = current.timer = None
+        current.batch = current.timer = None
         if not current.closed.done():
             current.closed.set_result(None)
 

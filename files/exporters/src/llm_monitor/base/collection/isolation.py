@@ -13,12 +13,16 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Generic, TypeVar
 
+import structlog
+
 from llm_monitor.base.collection.collector import Deadline
 
 T = TypeVar("T")
 
 PATIENCE = 0.05
 _IDLE_THREADS = 2
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +53,38 @@ class Crew:
         self._lock = threading.Lock()
         self._queue: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._idle = 0
+        self._refused = False
 
     def submit(self, call: Callable[[], None]) -> None:
-        """Run `call`, which must not raise, in an idle thread or a new one."""
+        """Run `call`, which must not raise, in an idle thread or a new one.
+
+        Raises:
+            RuntimeError: When no thread can be started, such as at a container's limit of them.
+        """
         with self._lock:
             reuse = self._idle > 0
             self._idle -= reuse
         if reuse:
             self._queue.put(call)
-        else:
-            threading.Thread(target=self._work, args=(call,), name=self._name, daemon=True).start()
+            return
+        threading.Thread(target=self._work, args=(call,), name=self._name, daemon=True).start()
+        if self._refused:
+            self._refused = False
+            _log.info("threads can be started again", thread=self._name)
+
+    def offer(self, call: Callable[[], None]) -> bool:
+        """Do as `submit`, but return False when no thread can be started.
+
+        There is a log line when that begins, and one when it has passed.
+        """
+        try:
+            self.submit(call)
+        except RuntimeError as error:
+            if not self._refused:
+                _log.warning("no thread can be started", thread=self._name, error=str(error))
+            self._refused = True
+            return False
+        return True
 
     def _work(self, call: Callable[[], None]) -> None:
         while True:
@@ -75,6 +101,7 @@ class Batch(Generic[T]):
 
     Attributes:
         outcomes: What became of the calls that have ended.
+        begun: Whether a thread has taken it on, so that its calls will be run.
     """
 
     def __init__(
@@ -82,6 +109,7 @@ class Batch(Generic[T]):
     ) -> None:
         """Prepare `calls`; `on_end` is called from a thread once none waits or runs."""
         self.outcomes: dict[str, Outcome[T]] = {}
+        self.begun = False
         self._crew = crew
         self._calls = calls
         self._on_end = on_end
@@ -90,9 +118,9 @@ class Batch(Generic[T]):
         self._running: dict[str, tuple[float, float]] = {}
 
     def add_thread(self) -> None:
-        """Let one more thread take the calls that wait."""
-        if self._waiting:
-            self._crew.submit(self._work)
+        """Let one more thread take the calls that wait; where none can be started they wait on."""
+        if self._waiting and self._crew.offer(self._work):
+            self.begun = True
 
     def close(self) -> None:
         """Start no further call."""

@@ -36,7 +36,7 @@ class Pacemaker:
         for ticker in self._tickers:
             ticker.tick(loop)
         for guardian in self._guardians:
-            self._crew.submit(guardian.run)
+            guardian.start(self._crew, loop)
 
     def stop(self) -> None:
         """Start nothing any more."""
@@ -70,10 +70,13 @@ class Ticker:
         self._isolation: Isolation[Result] = Isolation(crew)
         self._timer: asyncio.TimerHandle | None = None
         self._latest: Outcome[Result] | None = None
-        self._latest_at = 0.0
+        self._latest_at = time.monotonic()
 
     def tick(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Run the collector unless it still runs, and come back after the interval."""
+        """Run the collector unless it still runs, and come back after the interval.
+
+        Where no thread can be started it comes back soon.
+        """
         interval = self._background.interval
         self._timer = loop.call_later(interval, self.tick, loop)
         begun = time.monotonic()
@@ -89,6 +92,9 @@ class Ticker:
 
         if self._isolation.running(self.name) is None:
             batch, _ = self._isolation.begin({self.name: call}, on_end)
+            if not batch.begun:
+                self._timer.cancel()
+                self._timer = loop.call_later(min(interval, _FIRST_PAUSE), self.tick, loop)
 
     def stop(self) -> None:
         """Come back no more."""
@@ -99,11 +105,9 @@ class Ticker:
         """Return how the newest run ended if that is not too old, else what is known instead."""
         longest = 2 * self._background.interval
         age = time.monotonic() - self._latest_at
-        if self._latest is not None and age < longest:
+        if age < longest:
             return self._latest
         running = self._isolation.running(self.name)
-        if self._latest is None:
-            return running if running and running.seconds >= longest else None
         return running or Outcome(age, time.time() - age, error=SourceError("no recent result"))
 
     def _keep(self, batch: Batch[Result], begun: float) -> None:
@@ -127,6 +131,12 @@ class Guardian:
         self._error: BaseException | None = None
         self._begun = time.monotonic()
         self._begun_at = time.time()
+
+    def start(self, crew: Crew, loop: asyncio.AbstractEventLoop) -> None:
+        """Watch in a thread of `crew`; where none can be started, try again soon."""
+        if not self.stop.is_set() and not crew.offer(self.run):
+            self._error = SourceError("no thread can be started")
+            loop.call_later(_FIRST_PAUSE, self.start, crew, loop)
 
     def state(self) -> State:
         """Return a success while it watches, else the error that it ended with."""

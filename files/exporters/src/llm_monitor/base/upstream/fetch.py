@@ -102,13 +102,18 @@ class Fetcher:
             raise UpstreamError(Reason.TIMEOUT, "not all upstreams have answered in time") from None
 
     def submit(self, work: Coroutine[Any, Any, T]) -> "concurrent.futures.Future[T]":
-        """Start `work` and return at once; for other event loops, with `asyncio.wrap_future`."""
+        """Start `work` and return at once; for other event loops, with `asyncio.wrap_future`.
+
+        Raises:
+            RuntimeError: When there is no thread for it yet and none can be started.
+        """
         with self._lock:
             if self._loop is None:
-                self._loop = PatientLoop(Crew(f"{self._name}-resolve"))
-                threading.Thread(
-                    target=self._loop.run_forever, name=f"{self._name}-http", daemon=True
-                ).start()
+                try:
+                    self._loop = self._start()
+                except RuntimeError:
+                    work.close()
+                    raise
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     async def get(
@@ -160,6 +165,18 @@ class Fetcher:
         except Exception as error:
             # Whatever an upstream makes the client's libraries raise, it costs this request only.
             raise failure(where, error) from None
+
+    def _start(self) -> PatientLoop:
+        """Return an event loop that runs in a thread of its own; RuntimeError when it can't."""
+        loop = PatientLoop(Crew(f"{self._name}-resolve"))
+        try:
+            threading.Thread(
+                target=loop.run_forever, name=f"{self._name}-http", daemon=True
+            ).start()
+        except RuntimeError:
+            loop.close()
+            raise
+        return loop
 
     def _trust(self) -> None:
         """Trust the CAs of the file as it is now; only who needs them loads them: they take a MiB.

@@ -5,12 +5,13 @@ driver and on `--cgroup-parent`: /docker/ID, /system.slice/docker-ID.scope, /NAM
 """
 
 import os
-from collections.abc import Collection, Iterator, Mapping
+import time
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 
 from llm_monitor.base.docker.cgroups import container_ids
-from llm_monitor.base.errors import SourceMissingError
-from llm_monitor.base.files import read_text
+from llm_monitor.base.errors import SourceError, SourceMissingError
+from llm_monitor.base.files import read_text, source_error
 
 # Where they usually are, tried before a search: Docker's two drivers, then Podman's.
 _USUAL = (
@@ -22,6 +23,8 @@ _USUAL = (
 # Podman's own process beside each container, in a group of its own.
 _MONITOR = "libpod-conmon-"
 _DEEPEST = 12
+# A whole tree is not searched in every scrape for a container that has no group in it.
+_MISSED_SECONDS = 60.0
 _SHARED = ("cpu", "memory", "io")
 
 
@@ -40,21 +43,27 @@ class Hierarchy:
         self.unified = unified
         self.paths: dict[str, str] = {}
         self._missed: set[tuple[str, int]] = set()
+        self._missed_at = float("-inf")
 
     def locate(self, known: Collection[str], running: Mapping[str, int]) -> None:
         """Find the groups of `running` containers, process ids by ids; forget all but `known`.
 
         A container keeps its path for life. One that has no group, such as one of another host's
-        engine, is not searched for again until it has another process.
+        engine, is not searched for again for a minute, unless it has another process.
         """
         paths = {one: path for one, path in self.paths.items() if one in known}
         wanted = {one for one in running if one not in paths}
+        if wanted and time.monotonic() - self._missed_at >= _MISSED_SECONDS:
+            # All at once, so that they share one search.
+            self._missed = set()
         wanted -= {one for one, pid in self._missed if running.get(one) == pid}
         if wanted:
             paths |= self._guess(wanted, paths)
             if left := wanted - paths.keys():
                 paths |= self._search(left)
             missed = {one for one in self._missed if one[0] in known}
+            if not missed:
+                self._missed_at = time.monotonic()
             self._missed = missed | {(one, running[one]) for one in wanted - paths.keys()}
         self.paths = paths
 
@@ -83,12 +92,13 @@ class Hierarchy:
     def _search(self, wanted: Collection[str]) -> dict[str, str]:
         """Return the paths of `wanted` from the whole tree.
 
-        Nothing below a container is looked at: it may name its own groups as it likes.
+        Nothing below a container is looked at: it may name its own groups as it likes. A folder
+        that can't be read is left out: in the next search it may be.
         """
         found: dict[str, str] = {}
         level = [""]
         for _ in range(_DEEPEST):
-            level = [f"{path}/{name}" for path in level for name in folders(self.root + path)]
+            level = [f"{path}/{name}" for path in level for name in self._folders(path)]
             for path in level:
                 name = path.rpartition("/")[2]
                 for one in () if _MONITOR in name else container_ids(name):
@@ -99,6 +109,12 @@ class Hierarchy:
             if not level or len(found) == len(wanted):
                 break
         return found
+
+    def _folders(self, path: str) -> list[str]:
+        try:
+            return folders(self.root + path)
+        except SourceError:
+            return []
 
 
 def hierarchies(root: str) -> dict[str, Hierarchy]:
@@ -159,10 +175,17 @@ def processes(group: str) -> int:
     return count
 
 
-def folders(path: str) -> Iterator[str]:
-    """Give the names of the folders in a folder, none when it has gone."""
+def folders(path: str) -> list[str]:
+    """Return the names of the folders in a folder, none when it has gone or may not be read.
+
+    Raises:
+        SourceError: When reading it fails otherwise.
+    """
     try:
         with os.scandir(path) as entries:
-            yield from [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
-    except OSError:
-        return
+            return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+    except OSError as error:
+        problem = source_error(path, error)
+        if isinstance(problem, SourceMissingError):
+            return []
+        raise problem from error

@@ -1,20 +1,24 @@
-"""A LiteLLM that answers from pages, those of a real one to begin with."""
+"""A LiteLLM that answers from pages, those of a real one to begin with.
 
+It needs nothing but the standard library; `python -m` serves the recording for good.
+"""
+
+import argparse
 import json
 import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from exporter_testing.hostile import relay
-from exporter_testing.process import TESTS
-from llm_monitor.litellm.exporter import Settings
+from exporter_testing.relay import relay
 
-RECORDED = TESTS / "litellm" / "recorded"
+RECORDED = Path(__file__).resolve().parents[2] / "litellm" / "recorded"
 KEY = "sk-planted-master-key-0123456789abcdef"
+OPEN = "/health/readiness"
 DETAILS = {"status": "healthy", "db": "Not connected", "litellm_version": "1.106.2"}
 
 # An answer, or the address of a server that answers in its place.
@@ -34,20 +38,22 @@ class StandIn(ThreadingHTTPServer):
     """Answers from `pages`, and counts what it is asked.
 
     With `filters`, /metrics gives only what it is asked for, as LiteLLM does with one worker;
-    without, such a question gets nothing, as with several.
+    without, such a question gets nothing, as with several. With a `key`, it tells nobody else
+    more than whether it is ready.
     """
 
     daemon_threads = True
 
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+    def __init__(self, address: str = "127.0.0.1", port: int = 0, key: str = "") -> None:
+        super().__init__((address, port), _Handler)
+        self.key = key
         self.asked: Counter[str] = Counter()
         self.keys: set[str | None] = set()
         self.filters = True
         self.pages: dict[str, Page] = {
             "/metrics/": (200, recorded("metrics.txt")),
             "/model/info": (200, recorded("model_info.json")),
-            "/health/readiness": (200, recorded("health_readiness.json")),
+            OPEN: (200, recorded("health_readiness.json")),
             "/health/readiness/details": page(DETAILS),
             "/health": (200, recorded("health.json")),
         }
@@ -55,6 +61,10 @@ class StandIn(ThreadingHTTPServer):
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def admits(self, path: str, shown: str | None) -> bool:
+        """Return whether it answers who shows `shown` in the header authorization."""
+        return not self.key or path == OPEN or shown == f"Bearer {self.key}"
 
     def metrics(self, text: str) -> None:
         self.pages["/metrics/"] = 200, text.encode()
@@ -72,8 +82,11 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         asked = urlsplit(self.path)
         self.server.asked[asked.path] += 1
-        self.server.keys.add(self.headers.get("authorization"))
+        shown = self.headers.get("authorization")
+        self.server.keys.add(shown)
         found = self.server.pages.get(asked.path, (404, b"{}"))
+        if not self.server.admits(asked.path, shown):
+            found = page({"error": {"message": "Authentication Error", "code": "401"}}, 401)
         if isinstance(found, str):
             relay(found, self.connection)
             self.close_connection = True
@@ -110,16 +123,14 @@ def deployment(model: str, id_: str, **info: object) -> dict[str, Any]:
     return {"model_name": model, "litellm_params": given, "model_info": {"id": id_, **info}}
 
 
-def settings(url: str, **changes: object) -> Settings:
-    """Return the settings of an exporter that asks at `url`, with `changes`."""
-    values: dict[str, object] = {
-        "port": 9901,
-        "url": url,
-        "api_key": KEY,
-        "ca_file": "",
-        "timeout": "1s",
-        "show_hosts": False,
-        "active_probes": False,
-        "probe_interval": "15m",
-    }
-    return Settings.model_validate({**values, **changes})
+def main() -> None:
+    """Serve for good, to who shows the key."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--port", type=int, default=4000)
+    # In a container of its own.
+    with StandIn("0.0.0.0", parser.parse_args().port, KEY) as server:  # noqa: S104
+        server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()
