@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from exporter_testing.litellm import recorded, settings, standing_in
+from exporter_testing.litellm.server import recorded, standing_in
+from exporter_testing.litellm.settings import settings
 from exporter_testing.simulated import Life, Told, settings_of, tell
 from llm_monitor.base.collection.collector import Deadline
 from llm_monitor.base.exporter import Exporter
