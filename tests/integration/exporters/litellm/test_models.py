@@ -33,8 +33,6 @@ def available(values: Values) -> dict[str, float]:
 
 
 def test_models_are_those_of_the_configuration(proxy: Proxy, exporter: Exporter) -> None:
-    # Only what fails from the first reading on tells of an outage.
-    values_of(exporter)
     assert proxy.ask("absent") >= 400
     # LiteLLM takes a deployment out of routing for an answer that won't change.
     wait_for(lambda: available(values_of(exporter)).get("absent") == 0)
