@@ -36,3 +36,19 @@ def scraping(proxy: StandIn) -> Scraping:
 def scrape(scraping: Scraping) -> Scrape:
     """Scrape an exporter with the usual settings."""
     return scraping()
+
+
+@pytest.fixture
+def follow(proxy: StandIn, scrape: Scrape) -> Scrape:
+    """Scrape an exporter that has been there since before LiteLLM counted anything."""
+    followed = False
+
+    def scraped() -> Values:
+        nonlocal followed
+        if not followed:
+            followed = True
+            with proxy.uncounted():
+                scrape()
+        return scrape()
+
+    return scraped

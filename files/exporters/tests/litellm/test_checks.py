@@ -19,6 +19,7 @@ from llm_monitor.base.exporter import Exporter
 from llm_monitor.base.upstream.errors import UpstreamError
 from llm_monitor.litellm.desk import Desk, Rates
 from llm_monitor.litellm.exporter import build
+from llm_monitor.litellm.metrics import DEPLOYMENT_FAILURES, REQUESTS
 from llm_monitor.litellm.source import HttpSource
 
 if TYPE_CHECKING:
@@ -112,8 +113,15 @@ def test_the_api_tells_models_without_hosts(proxy: StandIn, make: Callable[..., 
     entry = deployment("m", "1", mode="embedding")
     entry["litellm_params"]["api_base"] = "https://planted:secret@planted-host:8000/v1?key=planted"
     proxy.models(entry, deployment("n", "2", mode="chat"), deployment("o", "3"))
-    proxy.metrics('litellm_deployment_state{model_id="1"} 2\n')
-    first, second, third = api(make())
+    exporter = make()
+    with proxy.uncounted():
+        scrape(exporter)
+    proxy.metrics(
+        'litellm_deployment_state{model_id="1"} 2\n'
+        'litellm_deployment_cooled_down_total{model_id="1"} 1\n'
+    )
+    scrape(exporter)
+    first, second, third = api(exporter)
     assert first == {
         "model_id": "1",
         "model_name": "m",
@@ -171,7 +179,8 @@ def test_a_list_of_models_that_is_not_to_be_had_any_more_costs_only_itself(
     desk = Desk(HttpSource(proxy.url, None, ""), 3, clock=lambda: now[0])
     proxy.models(deployment("m", "1"))
     proxy.metrics('litellm_proxy_total_requests_metric_total{requested_model="m"} 5\n')
-    assert list(desk.read(Deadline.after(3)).totals.values()) == [5]
+    assert list(desk.read(Deadline.after(3)).totals.values()) == [0]
+    proxy.metrics('litellm_proxy_total_requests_metric_total{requested_model="m"} 10\n')
     proxy.pages["/model/info"] = page({}, 500)
     now[0] += 299
     desk.catalogue.deployments(Deadline.after(3))
@@ -180,6 +189,70 @@ def test_a_list_of_models_that_is_not_to_be_had_any_more_costs_only_itself(
         desk.catalogue.deployments(Deadline.after(3))
     assert list(desk.read(Deadline.after(3)).totals.values()) == [5]
     assert proxy.asked["/model/info"] == 2
+
+
+def test_an_outage_is_told_while_failures_are_not_long_ago(proxy: StandIn) -> None:
+    def state(outage: int, cooldowns: int, failures: int) -> None:
+        proxy.metrics(
+            f'litellm_deployment_state{{model_id="1"}} {outage}\n'
+            f'litellm_deployment_cooled_down_total{{model_id="1"}} {cooldowns}\n'
+            f'litellm_deployment_failure_responses_total{{model_id="1"}} {failures}\n'
+            "process_start_time_seconds 5\n"
+        )
+
+    def later(seconds: float) -> bool | None:
+        now[0] += seconds
+        traffic = desk.read(Deadline.after(3))
+        (one,) = desk.catalogue.known(Deadline.after(3))
+        return desk.available(one, traffic)
+
+    now = [1000.0]
+    desk = Desk(HttpSource(proxy.url, None, ""), 3, clock=lambda: now[0])
+    proxy.models(deployment("m", "1"))
+    state(2, 7, 9)
+    # Nobody knows since when that is so.
+    assert later(0) is None
+    state(2, 8, 9)
+    assert later(30) is False
+    assert later(3599) is False
+    assert later(1) is None
+    state(2, 8, 10)
+    assert later(60) is False
+    state(0, 8, 10)
+    assert later(15) is True
+    assert later(7200) is True
+
+
+def test_traffic_is_told_while_the_models_are_not(
+    proxy: StandIn, make: Callable[..., Exporter]
+) -> None:
+    def counted(requests: int) -> None:
+        labels = '{requested_model="m",model_id="1"}'
+        proxy.metrics(
+            f"litellm_proxy_total_requests_metric_total{labels} {requests}\n"
+            f"litellm_deployment_failure_responses_total{labels} {requests}\n"
+            "process_start_time_seconds 5\n"
+        )
+
+    now = [1000.0]
+    desk = Desk(HttpSource(proxy.url, None, ""), 3, clock=lambda: now[0])
+    proxy.pages["/model/info"] = page({}, 500)
+    counted(100)
+    assert desk.read(Deadline.after(3)).totals == {(REQUESTS, ("other",)): 0}
+    counted(103)
+    assert desk.read(Deadline.after(3)).totals == {(REQUESTS, ("other",)): 3}
+    proxy.models(deployment("m", "1"))
+    now[0] += 15
+    counted(105)
+    totals = desk.read(Deadline.after(3)).totals
+    assert totals[REQUESTS, ("other",)] == 3
+    assert totals[REQUESTS, ("m",)] == 2
+    assert totals[DEPLOYMENT_FAILURES, ("m", "1", "other")] == 2
+    proxy.pages["/model/info"] = page({}, 500)
+    values = scrape(make())
+    assert values["llm_monitor_litellm_collector_success", "traffic"] == 1
+    assert values["llm_monitor_litellm_collector_success", "models"] == 0
+    assert api(make()) == {"error": "status"}
 
 
 def test_several_litellms_behind_one_address_are_told_once(proxy: StandIn) -> None:
@@ -220,4 +293,5 @@ def test_an_address_with_secrets_or_without_a_host_is_refused(
 def test_a_path_before_litellm_s_is_kept(proxy: StandIn, make: Callable[..., Exporter]) -> None:
     proxy.pages = {f"/proxy{path}": told for path, told in proxy.pages.items()}
     values = scrape(make(url=f"{proxy.url}/proxy/"))
-    assert values["llm_monitor_litellm_requests_total", "llama3-8b"] == 31
+    assert values["llm_monitor_litellm_requests_total", "llama3-8b"] == 0
+    assert values["llm_monitor_litellm_up",] == 1

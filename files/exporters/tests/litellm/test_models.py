@@ -5,12 +5,15 @@ from collections.abc import Callable
 import pytest
 
 from exporter_testing.litellm.server import StandIn, deployment
+from exporter_testing.process import Start
 from exporter_testing.scraping import Values
+from llm_monitor.litellm import reasons
 from llm_monitor.litellm.facts import Deployment
 from llm_monitor.litellm.models import Names
 from llm_monitor.litellm.reasons import reason
 
 PREFIX = "llm_monitor_litellm_"
+REASONS = {word for name, word in vars(reasons).items() if name.isupper() and isinstance(word, str)}
 
 Scrape = Callable[[], Values]
 
@@ -49,36 +52,36 @@ def test_a_model_stays_known_after_it_is_gone() -> None:
     assert names.of("old", "") == "old"
 
 
-def test_invented_names_of_an_older_litellm_are_folded(proxy: StandIn, scrape: Scrape) -> None:
+def test_invented_names_of_an_older_litellm_are_folded(proxy: StandIn, follow: Scrape) -> None:
     lines = (
         f'litellm_proxy_total_requests_metric_total{{requested_model="invented-{i}"}} 2\n'
         for i in range(300)
     )
     proxy.metrics("".join(lines) + "process_start_time_seconds 5\n")
-    assert models(scrape(), "requests_total") == {"other": 600}
+    assert models(follow(), "requests_total") == {"llama3-8b": 0, "broken": 0, "other": 600}
 
 
-def test_a_wildcard_is_one_model_whatever_it_is_expanded_to(proxy: StandIn, scrape: Scrape) -> None:
+def test_a_wildcard_is_one_model_whatever_it_is_expanded_to(proxy: StandIn, follow: Scrape) -> None:
     known = [deployment(f"wild/{name}", "w", max_input_tokens=5) for name in ("a", "b", "c/d")]
     proxy.models(*known, deployment("plain", "p"))
     proxy.metrics(
         'litellm_proxy_total_requests_metric_total{requested_model="wild/a",model_id="w"} 1\n'
         'litellm_proxy_total_requests_metric_total{requested_model="wild/z",model_id="w"} 2\n'
     )
-    values = scrape()
+    values = follow()
     assert models(values, "model_configured") == {"wild/*": 1, "plain": 1}
-    assert models(values, "requests_total") == {"wild/*": 3}
+    assert models(values, "requests_total") == {"wild/*": 3, "plain": 0}
     assert models(values, "model_context_tokens") == {}
 
 
-def test_an_alias_is_a_model_of_its_own(proxy: StandIn, scrape: Scrape) -> None:
+def test_an_alias_is_a_model_of_its_own(proxy: StandIn, follow: Scrape) -> None:
     alias = {**deployment("plain", "p"), "model_name": "nick"}
     proxy.models(deployment("plain", "p"), alias)
     proxy.metrics(
         'litellm_proxy_total_requests_metric_total{requested_model="nick",model_id="p"} 1\n'
         'litellm_proxy_total_requests_metric_total{requested_model="plain",model_id="p"} 2\n'
     )
-    values = scrape()
+    values = follow()
     assert models(values, "model_configured") == {"plain": 1, "nick": 1}
     assert models(values, "requests_total") == {"plain": 2, "nick": 1}
 
@@ -87,6 +90,50 @@ def test_a_team_s_model_has_the_name_that_the_team_uses(proxy: StandIn, scrape: 
     entry = deployment("model_name_planted-team_1", "t", team_public_model_name="private")
     proxy.models(entry)
     assert models(scrape(), "model_configured") == {"private": 1}
+
+
+def test_a_model_s_counters_are_there_before_its_first_request(
+    proxy: StandIn, scrape: Scrape
+) -> None:
+    proxy.models(deployment("m", "1"), deployment("m", "2"), deployment("n", "3"))
+    proxy.metrics("process_start_time_seconds 5\n")
+    values = scrape()
+    for family in ("requests_total", "spend_usd_total"):
+        assert models(values, family) == {"m": 0, "n": 0}
+    for direction in ("input", "output"):
+        assert values[f"{PREFIX}tokens_total", "m", direction] == 0
+    there = {key[2] for key in values if key[:2] == (f"{PREFIX}failures_total", "m")}
+    # A client's own doing breaks no promise, so nobody is told of a burst of it.
+    client_failures = {"auth", "bad_request", "content_filter", "context_window", "rate_limit"}
+    assert there == REASONS - client_failures
+    labels = 'requested_model="m",exception_class="Timeout",exception_status="408"'
+    proxy.metrics(
+        f"litellm_proxy_failed_requests_metric_total{{{labels}}} 20\nprocess_start_time_seconds 5\n"
+    )
+    assert scrape()[f"{PREFIX}failures_total", "m", "timeout"] == 20
+
+
+def test_among_very_many_models_those_that_fail_have_room(
+    proxy: StandIn, start_exporter: Start
+) -> None:
+    proxy.models(*(deployment(f"m{i:03}", str(i)) for i in range(400)))
+    name = "litellm_proxy_failed_requests_metric_total"
+    settings = {"LITELLM__URL": proxy.url, "MIN_INTERVAL": "0"}
+    with proxy.uncounted():
+        running = start_exporter("litellm", settings)
+        running.get()
+    proxy.metrics(f'{name}{{requested_model="m399",exception_class="Timeout"}} 3\n')
+    line = 'llm_monitor_litellm_failures_total{model="m399",reason="timeout"} 3.0\n'
+    assert line in running.get().text
+
+
+def test_a_list_of_thousands_of_models_is_read(proxy: StandIn, scrape: Scrape) -> None:
+    # LiteLLM describes each at such length, and there are wildcards that stand for thousands.
+    words = {f"supports_{i}": "🚀" for i in range(300)}
+    known = [deployment(f"azure/{i}", "w", mode="chat", **words) for i in range(2000)]
+    proxy.models(*known, deployment("plain", "p"))
+    assert len(proxy.pages["/model/info"][1]) > 8 << 20
+    assert models(scrape(), "model_configured") == {"azure/*": 1, "plain": 1}
 
 
 def test_context_and_prices_of_several_deployments_are_the_careful_ones(
@@ -100,11 +147,11 @@ def test_context_and_prices_of_several_deployments_are_the_careful_ones(
     assert models(values, "model_price_usd_per_token") == {"m": 3e-5}
 
 
-def test_calls_of_litellm_s_own_api_are_no_requests(proxy: StandIn, scrape: Scrape) -> None:
+def test_calls_of_litellm_s_own_api_are_no_requests(proxy: StandIn, follow: Scrape) -> None:
     # What LiteLLM counts when somebody asks /model/info with a wrong key.
     labels = 'requested_model="",model_id="None",route="/model/info"'
     proxy.metrics(f"litellm_proxy_total_requests_metric_total{{{labels}}} 9\n")
-    assert models(scrape(), "requests_total") == {}
+    assert models(follow(), "requests_total") == {"llama3-8b": 0, "broken": 0}
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The LiteLLM exporter as the process that the image runs."""
 
+import json
 import subprocess
 import threading
 from contextlib import suppress
@@ -8,18 +9,38 @@ from pathlib import Path
 import httpx
 
 from exporter_testing.hostile import HOSTILES, serving
-from exporter_testing.litellm.server import KEY, StandIn
+from exporter_testing.litellm.server import KEY, StandIn, deployment
 from exporter_testing.process import EXPORTER, Start, plain_environment, tool
+
+# What the container may use.
+MEMORY = 192 << 20
 
 
 def test_the_output_is_as_prometheus_wants_it(proxy: StandIn, start_exporter: Start) -> None:
-    running = start_exporter("litellm", {"LITELLM__URL": proxy.url, "LITELLM__API_KEY": KEY})
+    settings = {"LITELLM__URL": proxy.url, "LITELLM__API_KEY": KEY, "MIN_INTERVAL": "0"}
+    with proxy.uncounted():
+        running = start_exporter("litellm", settings)
+        running.get()
     text = running.get().text
     assert 'llm_monitor_litellm_requests_total{model="llama3-8b"} 31.0\n' in text
     command = [tool("promtool"), "check", "metrics"]
     checked = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
     assert (checked.returncode, checked.stderr) == (0, "")
     assert running.resident() < 80 << 20
+
+
+def test_thousands_of_models_cost_no_more_memory_than_there_is(
+    proxy: StandIn, start_exporter: Start
+) -> None:
+    # LiteLLM describes each in 7 KB.
+    words = {f"supports_{i}": "x" * 9 for i in range(255)}
+    known = [deployment(f"azure/{i}", "w", note="\U0001f680", **words) for i in range(5000)]
+    data = json.dumps({"data": known}, ensure_ascii=False).encode()
+    assert len(data) > 34 << 20
+    proxy.pages["/model/info"] = 200, data
+    running = start_exporter("litellm", {"LITELLM__URL": proxy.url, "LITELLM__TIMEOUT": "7s"})
+    assert 'llm_monitor_litellm_model_configured{model="azure/*",' in running.get().text
+    assert running.most_resident() < MEMORY
 
 
 def test_a_key_comes_from_a_file(proxy: StandIn, start_exporter: Start, tmp_path: Path) -> None:

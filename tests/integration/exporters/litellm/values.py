@@ -22,10 +22,11 @@ Values = dict[Key, float]
 
 @contextmanager
 def asking(proxy: Proxy, folder: Path, **settings: str) -> Iterator[Exporter]:
-    """Run an exporter with a key in a file while the context lasts."""
+    """Run an exporter with a key in a file, which has read what LiteLLM had counted before, while the context lasts."""
     key = folder / "key"
     key.write_text(f"{KEY}\n")
     with exporting("litellm", folder, {"URL": proxy.url, "API_KEY_FILE": str(key), **settings}) as one:
+        wait_for(lambda: values_of(one).get(("up",)) == 1)
         yield one
 
 

@@ -1,6 +1,6 @@
 """The LiteLLM exporter's collectors."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from llm_monitor.base.collection.collector import Background, Collector, Deadline
 from llm_monitor.base.metrics.family import Sample
@@ -8,10 +8,14 @@ from llm_monitor.base.upstream.errors import UpstreamError
 from llm_monitor.litellm import metrics
 from llm_monitor.litellm.desk import Desk
 from llm_monitor.litellm.facts import Deployment, Readiness
+from llm_monitor.litellm.reasons import BREAKDOWNS
+from llm_monitor.litellm.totals import Key
 
 _CHECK_SECONDS = 60.0
 # Three times the interval at which LiteLLM checks by itself, unless it is told otherwise.
 _CHECK_COUNTS_SECONDS = 900.0
+# More would leave no room under the cap for series that do count.
+_MOST_BEGUN = 100
 
 
 class HealthCollector:
@@ -92,11 +96,15 @@ class TrafficCollector:
         """Give what LiteLLM has counted."""
         soon = self._desk.soon(deadline)
         traffic = self._desk.read(soon)
+        deployments = self._desk.catalogue.so_far(soon)
         for (family, labels), value in traffic.totals.items():
             yield family(value, *labels)
+        for family, labels in _counters({one.model for one in deployments}):
+            if (family, labels) not in traffic.totals:
+                yield family(0, *labels)
         if traffic.in_flight is not None:
             yield metrics.IN_FLIGHT(traffic.in_flight)
-        for one in self._desk.catalogue.known(soon):
+        for one in deployments:
             available = self._desk.available(one, traffic)
             if available is not None:
                 yield metrics.MODEL_AVAILABLE(int(available), one.model, one.id)
@@ -160,6 +168,20 @@ def background(desk: Desk, probe_interval: float | None) -> list[Background]:
     """Return the collectors that run by themselves; with a `probe_interval` LiteLLM is probed."""
     interval = probe_interval or _CHECK_SECONDS
     return [Background(CheckCollector(desk, probe_interval), interval)]
+
+
+def _counters(models: Iterable[str]) -> Iterator[Key]:
+    """Give the counters that `models` have from the start, unless there are too many of them.
+
+    What appears with its first events has not risen for Prometheus: a burst would be lost.
+    """
+    for model in sorted(models)[:_MOST_BEGUN]:
+        yield metrics.REQUESTS, (model,)
+        yield metrics.SPEND, (model,)
+        for direction in ("input", "output"):
+            yield metrics.TOKENS, (model, direction)
+        for reason in BREAKDOWNS:
+            yield metrics.FAILURES, (model, reason)
 
 
 def _contexts(deployments: list[Deployment]) -> Iterator[Sample]:

@@ -1,5 +1,6 @@
 """What collectors and the JSON API share: the newest reading, health checks, and rates of late."""
 
+import math
 import threading
 import time
 from collections import deque
@@ -17,6 +18,9 @@ from llm_monitor.litellm.traffic import WANTED, Traffic, tally
 
 _RECENT_SECONDS = 5.0
 _WINDOW_SECONDS = 300.0
+# LiteLLM tells of an outage until the next request succeeds, which takes a night on a quiet model,
+# though it would try again after seconds. The alert LitellmModelUnavailable looks as far back.
+_OUTAGE_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,7 @@ class Desk:
         self._totals = Totals()
         self._newest: tuple[float, Traffic] | None = None
         self._past: deque[tuple[float, Traffic]] = deque()
+        self._troubles: dict[str, tuple[float, float]] = {}
         self._checks: Mapping[str, Check] = {}
         self._checks_count = 0.0
         self._once = Once(__name__)
@@ -72,7 +77,7 @@ class Desk:
         """Return LiteLLM's counts as of now, or of the last `at_most` seconds.
 
         Raises:
-            UpstreamError: When LiteLLM does not tell them, or not its models.
+            UpstreamError: When LiteLLM does not tell them.
         """
         if not self._lock.acquire(timeout=deadline.remaining()):
             raise UpstreamError(Reason.TIMEOUT, "the metrics have not come in time")
@@ -81,10 +86,11 @@ class Desk:
             if self._newest is not None and now - self._newest[0] < at_most:
                 return self._newest[1]
             points = self.source.points(WANTED, deadline)
-            self.catalogue.known(deadline)
+            self.catalogue.so_far(deadline)
             traffic = tally(points, self.catalogue.names, self._totals)
             self._newest = now, traffic
             self._remember(now, traffic)
+            self._watch(now, traffic)
             return traffic
         finally:
             self._lock.release()
@@ -93,7 +99,7 @@ class Desk:
         """Return LiteLLM's counts as of the last seconds.
 
         Raises:
-            UpstreamError: When LiteLLM does not tell them, or not its models.
+            UpstreamError: When LiteLLM does not tell them.
         """
         return self.read(deadline, _RECENT_SECONDS)
 
@@ -128,12 +134,22 @@ class Desk:
         """Return whether a deployment answers, None when nobody knows.
 
         A health check that is not too old is asked first, then what LiteLLM found when it last sent
-        a request there.
+        a request there; that it did not answer counts while failures are not long ago.
         """
         check = self.check(one)
         if check is not None and self._now() - check.at < self._checks_count:
             return check.healthy
-        return traffic.available.get(one.id)
+        reached = traffic.available.get(one.id)
+        _, troubled_at = self._troubles.get(one.id, (0.0, -math.inf))
+        recent = self._clock() - troubled_at < _OUTAGE_SECONDS
+        return None if reached is False and not recent else reached
+
+    def _watch(self, now: float, traffic: Traffic) -> None:
+        """Remember when a deployment's failures or cooldowns have last risen."""
+        for id_, troubles in traffic.troubles.items():
+            before, _ = self._troubles.get(id_, (0.0, 0.0))
+            if troubles > before:
+                self._troubles[id_] = troubles, now
 
     def _remember(self, now: float, traffic: Traffic) -> None:
         """Keep the readings of the last five minutes, since LiteLLM's last start."""

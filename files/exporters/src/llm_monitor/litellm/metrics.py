@@ -1,6 +1,7 @@
 """The LiteLLM exporter's metric families.
 
-What LiteLLM counts per key, user, team and host is summed up before it gets here. `model` is the
+What LiteLLM counts per key, user, team and host is summed up before it gets here, from the
+exporter's start on: what it had counted until then may be forgotten by label sets. `model` is the
 name that clients ask for (LiteLLM's model group), as configured; what is not configured is `other`.
 """
 
@@ -37,8 +38,9 @@ MODEL_AVAILABLE = Family(
     "llm_monitor_litellm_model_available",
     GAUGE,
     "1 when the deployment answers, 0 when it does not, absent while LiteLLM does not know: its "
-    "last health check (GET /health/latest), else its last request (litellm_deployment_state). "
-    "Of several workers one that got through is enough; LiteLLM keeps what an ended one saw.",
+    "last health check (GET /health/latest), else its last request (litellm_deployment_state), an "
+    "outage for an hour after its last failure. Of several workers one that got through is "
+    "enough; LiteLLM keeps what an ended one saw.",
     ("model", "deployment_id"),
 )
 MODEL_LAST_CHECK = Family(
@@ -76,28 +78,29 @@ REQUESTS = Family(
     COUNTER,
     "Requests that clients have got an answer to, failures among them, each once whatever it took "
     "of retries, and after a fallback under the model that answered "
-    "(litellm_proxy_total_requests_metric).",
+    "(litellm_proxy_total_requests_metric, from the exporter's start on).",
     ("model",),
 )
 FAILURES = Family(
     "llm_monitor_litellm_failures_total",
     COUNTER,
     "Requests that clients have got an error for, by the class of its reason "
-    "(litellm_proxy_failed_requests_metric).",
+    "(litellm_proxy_failed_requests_metric, from the exporter's start on).",
     ("model", "reason"),
 )
 TOKENS = Family(
     "llm_monitor_litellm_tokens_total",
     COUNTER,
     "Tokens of requests that succeeded (direction input, output), as the backends said "
-    "(litellm_input_tokens_metric, litellm_output_tokens_metric).",
+    "(litellm_input_tokens_metric, litellm_output_tokens_metric, from the exporter's start on).",
     ("model", "direction"),
     "tokens",
 )
 SPEND = Family(
     "llm_monitor_litellm_spend_usd_total",
     COUNTER,
-    "What the requests cost by LiteLLM's prices (litellm_spend_metric).",
+    "What the requests cost by LiteLLM's prices (litellm_spend_metric, from the exporter's start "
+    "on).",
     ("model",),
     "usd",
 )

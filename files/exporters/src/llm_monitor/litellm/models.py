@@ -106,6 +106,13 @@ class Catalogue:
                 raise
             return self._deployments
 
+    def so_far(self, deadline: Deadline) -> list[Deployment]:
+        """Return the deployments that are known, none when LiteLLM has never told them."""
+        try:
+            return self.known(deadline)
+        except UpstreamError:
+            return []
+
     def version(self, deadline: Deadline) -> str:
         """Return LiteLLM's version as of the last five minutes, empty when it does not tell."""
         now = self._clock()

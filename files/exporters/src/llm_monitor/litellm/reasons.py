@@ -18,6 +18,18 @@ CONTEXT_WINDOW = "context_window"
 CONTENT_FILTER = "content_filter"
 OTHER = "other"
 
+# Those that are no client's own fault.
+BREAKDOWNS = (
+    TIMEOUT,
+    BACKEND_LIMIT,
+    BACKEND_AUTH,
+    NOT_FOUND,
+    SERVER_ERROR,
+    CONNECTION,
+    UNAVAILABLE,
+    OTHER,
+)
+
 # LiteLLM's exceptions that say more than the status of the answer, which is 400 for half of them.
 _CLASSES = {
     "Timeout": TIMEOUT,

@@ -3,7 +3,7 @@
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import takewhile
@@ -15,7 +15,8 @@ from llm_monitor.base.files import printable
 from llm_monitor.base.upstream.complaints import Complaints, Counts
 from llm_monitor.base.upstream.errors import Reason, UpstreamError
 from llm_monitor.base.upstream.exposition import Point, read
-from llm_monitor.base.upstream.fetch import Answer, Fetcher
+from llm_monitor.base.upstream.fetch import LARGEST_BODY, Answer, Fetcher
+from llm_monitor.base.upstream.listing import entries
 from llm_monitor.litellm.facts import Check, Deployment, Readiness
 
 T = TypeVar("T")
@@ -27,6 +28,8 @@ MODELS = "/model/info"
 CHECKS = "/health/latest"
 PROBE = "/health"
 
+# LiteLLM describes each model in 7 KB, and lists all that it has heard of behind a wildcard.
+_LARGEST_LIST = 40 << 20
 _UNAVAILABLE = frozenset({503})
 _NO_DATABASE = "Not connected"
 _VALUES = "values"
@@ -92,7 +95,7 @@ class HttpSource:
 
     def deployments(self, deadline: Deadline) -> list[Deployment]:
         """Return the deployments that LiteLLM is configured with."""
-        return self._ask(MODELS, _deployments, deadline)
+        return self._ask(MODELS, _deployments, deadline, limit=_LARGEST_LIST)
 
     def points(self, wanted: frozenset[str], deadline: Deadline) -> Sequence[Point]:
         """Return those of LiteLLM's samples whose names are `wanted`.
@@ -147,10 +150,15 @@ class HttpSource:
         *,
         path: str = "",
         also: Collection[int] = (),
+        limit: int = LARGEST_BODY,
     ) -> T:
         """Return what LiteLLM tells at `endpoint`; an answer of a status in `also` is one too."""
         asking = self._fetcher.get(
-            self._url + (path or endpoint), deadline=deadline, auth=self._api_key, also=also
+            self._url + (path or endpoint),
+            deadline=deadline,
+            auth=self._api_key,
+            also=also,
+            limit=limit,
         )
         try:
             value = told(self._fetcher.run(asking, deadline))
@@ -182,7 +190,7 @@ def _deployments(answer: Answer) -> list[Deployment]:
     deployment behind a wildcard under all names of that kind that LiteLLM has heard of.
     """
     listed: dict[str, list[tuple[str, Deployment]]] = defaultdict(list)
-    for entry in _entries(answer, "data"):
+    for entry in entries(answer, "data"):
         if (one := _deployment(entry)) is not None:
             listed[one.id].append((_word(_inner(entry, "litellm_params"), "model"), one))
     return [one for same in listed.values() for one in _distinct(same)]
@@ -251,17 +259,9 @@ def _probed(answer: Answer) -> dict[str, Check]:
     return {
         _word(one, "model_id"): Check(healthy, now)
         for healthy, key in ((False, "unhealthy_endpoints"), (True, "healthy_endpoints"))
-        for one in _entries(answer, key)
+        for one in entries(answer, key)
         if isinstance(one.get("model_id"), str)
     }
-
-
-def _entries(answer: Answer, key: str) -> Iterator[Mapping[str, Any]]:
-    """Give the objects of the list `key` of an answer."""
-    listed = _mapping(answer).get(key)
-    if not isinstance(listed, list):
-        raise UpstreamError(Reason.UNPARSABLE, f"{answer.where}: the answer has no list {key}")
-    yield from (entry for entry in listed if isinstance(entry, dict))
 
 
 def _inner(told: Mapping[str, Any], key: str) -> Mapping[str, Any]:

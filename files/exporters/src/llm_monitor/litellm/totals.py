@@ -12,62 +12,68 @@ class Part(NamedTuple):
     """What one label set of LiteLLM's has counted.
 
     Attributes:
-        key: What it is a part of.
+        key: What it is a part of; None while that is nothing that is told.
         series: A number that no other label set has.
         value: The count.
     """
 
-    key: Key
+    key: Key | None
     series: int
     value: Value
 
 
 class Totals:
-    """Adds up counters and histograms.
+    """Adds up what counters and histograms have gained since the first reading.
 
-    LiteLLM can be told to forget label sets that were idle for a while (of users, say). Their sum
-    would fall, which Prometheus would read as a restart, so what a forgotten one had counted is
-    held. Each is looked at by itself: what the others count meanwhile would make up for it, and be
-    lost. With LiteLLM's restart, all of it is forgotten, and the sums start anew.
+    LiteLLM can be told to forget label sets that were idle for a while (of users, say). What they
+    had counted is known to nobody then but to this, so a sum of all that LiteLLM shows would fall
+    when the exporter is started again, which Prometheus would take for a restart of LiteLLM's, and
+    all that it has ever counted for spent anew. Hence each label set's gain, by itself: what others
+    count meanwhile would make up for one that is forgotten.
     """
 
     def __init__(self) -> None:
         """Start with nothing."""
-        self._started: float | None = None
-        self._held: dict[Key, Value] = {}
-        self._last: dict[tuple[Key, int], Value] = {}
+        self._started = 0.0
+        self._last: dict[int, Value] | None = None
+        self._sums: dict[Key, Value] = {}
 
     def settle(self, started: float | None, parts: Iterable[Part]) -> dict[Key, Value]:
-        """Return the sums of `parts` by their keys, those of all earlier keys among them.
+        """Return what has been gained, by key, of all keys that there have been.
 
         Args:
-            started: When LiteLLM's process started. None when there are several: they never
-                forget, so a sum that falls then tells of a restart.
-            parts: What is to be added up.
+            started: When LiteLLM's process started; None when there are several.
+            parts: What LiteLLM has counted.
         """
-        if started is None or started != self._started:
-            self._held.clear()
-            self._last.clear()
-        self._started = started
-        now: dict[tuple[Key, int], Value] = {}
-        sums: dict[Key, Value] = {}
+        last = self._last
+        if started is not None and started > self._started:
+            # An earlier start than one before tells of several LiteLLMs, not of a restart.
+            self._started = started
+            last = {} if last is not None else None
+        now: dict[int, Value] = {}
         for key, series, value in parts:
-            last = self._last.pop((key, series), value)
-            if _count(value) < _count(last):
-                # It was forgotten, and has come back.
-                _add(self._held, key, last)
-            now[key, series] = value
-            _add(sums, key, value)
-        for (key, _), value in self._last.items():
-            _add(self._held, key, value)
+            now[series] = value
+            if key is not None:
+                before = value if last is None else last.get(series)
+                _add(self._sums, key, _gain(value, before))
         self._last = now
-        for key, value in self._held.items():
-            _add(sums, key, value)
-        return sums
+        return dict(self._sums)
 
 
-def _count(value: Value) -> float:
-    return value.counts[-1] if isinstance(value, Histogram) else value
+def _gain(value: Value, before: Value | None) -> Value:
+    """Return what was counted since `before`: all of it where that is more, or not comparable."""
+    if isinstance(value, Histogram):
+        if (
+            not isinstance(before, Histogram)
+            or before.bounds != value.bounds
+            or before.counts[-1] > value.counts[-1]
+        ):
+            return value
+        counts = tuple(max(0.0, a - b) for a, b in zip(value.counts, before.counts, strict=True))
+        return Histogram(value.bounds, counts, max(0.0, value.sum - before.sum))
+    if before is None or isinstance(before, Histogram) or before > value:
+        return value
+    return value - before
 
 
 def _add(sums: dict[Key, Value], key: Key, value: Value) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from llm_monitor.base.metrics.family import Family, Value
+from llm_monitor.base.metrics.family import Family, Histogram, Value
 from llm_monitor.base.upstream.exposition import Point, histogram_names, histograms
 from llm_monitor.litellm import metrics
 from llm_monitor.litellm.models import Names
@@ -29,10 +29,11 @@ class Traffic:
 
     Attributes:
         started: When LiteLLM's process started; None when it has several.
-        totals: Counters and histograms of ours.
+        totals: Counters and histograms of ours, since the exporter's first reading.
         in_flight: Requests that LiteLLM works on; None when it does not tell.
         available: Whether a deployment can be routed to, by its id, as far as LiteLLM has tried.
         calls: Requests and failures by deployment's id, since LiteLLM's start.
+        troubles: Failures and cooldowns by deployment's id, counted like `totals`.
     """
 
     started: float | None = None
@@ -40,6 +41,7 @@ class Traffic:
     in_flight: float | None = None
     available: dict[str, bool] = field(default_factory=dict)
     calls: dict[str, tuple[float, float]] = field(default_factory=dict)
+    troubles: dict[str, float] = field(default_factory=dict)
 
 
 def _model(names: Names, labels: Labels) -> tuple[str] | None:
@@ -102,6 +104,7 @@ _HISTOGRAMS: dict[str, Family] = {
     "litellm_llm_api_time_to_first_token_metric": metrics.TIME_TO_FIRST_TOKEN,
     "litellm_overhead_latency_metric": metrics.OVERHEAD_LATENCY,
 }
+_TROUBLES = frozenset({metrics.DEPLOYMENT_FAILURES, metrics.COOLDOWNS})
 _BOUND = "le"
 
 WANTED = frozenset(
@@ -129,21 +132,38 @@ def tally(points: Sequence[Point], names: Names, totals: Totals) -> Traffic:
             failed = name == _FAILURES
             traffic.calls[id_] = requests + value * (not failed), failures + value * failed
     traffic.totals = totals.settle(traffic.started, _parts(points, names))
+    traffic.troubles = _troubles(traffic.totals)
     return traffic
 
 
+def _troubles(totals: Mapping[Key, Value]) -> dict[str, float]:
+    troubles: dict[str, float] = {}
+    for (family, labels), value in totals.items():
+        if family in _TROUBLES and not isinstance(value, Histogram):
+            id_ = labels[1]
+            troubles[id_] = troubles.get(id_, 0.0) + value
+    return troubles
+
+
 def _parts(points: Sequence[Point], names: Names) -> Iterator[Part]:
-    """Give what there is to add up, by family and labels of ours."""
+    """Give what there is to add up, by family and labels of ours.
+
+    What has none is given too: the deployment that it is of may be told later.
+    """
     for name, labels, value in points:
         if name in _COUNTERS:
             family, tell = _COUNTERS[name]
-            if (ours := tell(names, labels)) is not None:
-                yield Part((family, ours), hash((name, frozenset(labels.items()))), value)
+            series = hash((name, frozenset(labels.items())))
+            yield Part(_key(family, tell(names, labels)), series, value)
     for name, family in _HISTOGRAMS.items():
         by = _labels(points, name)
         for values, histogram in histograms(points, name, by).items():
-            if (ours := _model(names, dict(zip(by, values, strict=True)))) is not None:
-                yield Part((family, ours), hash((name, values)), histogram)
+            ours = _model(names, dict(zip(by, values, strict=True)))
+            yield Part(_key(family, ours), hash((name, values)), histogram)
+
+
+def _key(family: Family, ours: tuple[str, ...] | None) -> Key | None:
+    return None if ours is None else (family, ours)
 
 
 def _labels(points: Sequence[Point], histogram: str) -> list[str]:

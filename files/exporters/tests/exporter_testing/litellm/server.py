@@ -69,6 +69,14 @@ class StandIn(ThreadingHTTPServer):
     def metrics(self, text: str) -> None:
         self.pages["/metrics/"] = 200, text.encode()
 
+    @contextmanager
+    def uncounted(self) -> Iterator[None]:
+        """Have counted nothing yet while the context lasts."""
+        page = self.pages["/metrics/"]
+        self.metrics("process_start_time_seconds 1\n")
+        yield
+        self.pages["/metrics/"] = page
+
     def models(self, *entries: dict[str, Any]) -> None:
         self.pages["/model/info"] = page({"data": list(entries)})
 
