@@ -11,7 +11,7 @@ short_description: What keeps an exporter from reading its source
 description:
   - Reads from an exporter's own metrics whether it can read its source, and if it can't, says what went wrong in words.
   - Servers that are asked over HTTP may have failed in more ways since the exporter's start than the one that lasts.
-positional: exporter, collectors
+positional: exporter, collectors, servers
 options:
   _input:
     description: What the exporter answers at C(/metrics).
@@ -26,6 +26,11 @@ options:
     type: list
     elements: str
     default: []
+  servers:
+    description: The servers that it has to reach, by the names under which it tells of them.
+    type: list
+    elements: str
+    default: []
 """
 
 EXAMPLES = r"""
@@ -33,6 +38,11 @@ EXAMPLES = r"""
   ansible.builtin.debug:
     # -> ["it refuses the key (metrics_v2)"]
     msg: "{{ answer.content | llmops.monitoring.exporter_failures('langfuse', ['usage']) }}"
+
+- name: A server that the inventory names has to be there
+  ansible.builtin.debug:
+    # -> ["llama3-70b: nothing listens there"]
+    msg: "{{ answer.content | llmops.monitoring.exporter_failures('vllm', servers=['llama3-70b']) }}"
 """
 
 RETURN = r"""
@@ -44,7 +54,7 @@ _value:
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 # What the values of the label reason mean for who reads them.
 WORDS = {
@@ -64,21 +74,46 @@ WORDS = {
 }
 
 
-def exporter_failures(metrics: str, exporter: str, collectors: Sequence[str] = ()) -> list[str]:
+def exporter_failures(
+    metrics: str, exporter: str, collectors: Sequence[str] = (), servers: Sequence[str] = ()
+) -> list[str]:
     prefix = f"llm_monitor_{exporter}"
     values = dict(line.rpartition(" ")[::2] for line in metrics.splitlines() if line.startswith(prefix))
-    up = values.get(f"{prefix}_up")
     failed = [one for one in collectors if values.get(f'{prefix}_collector_success{{collector="{one}"}}') == "0"]
-    if up == "1" and not failed:
-        return []
+    if values.get(f"{prefix}_up") != "1" or failed:
+        return _whole(values, prefix)
+    return [
+        f"{name}: {_words(why) or 'it does not answer'}"
+        for name in servers
+        if values.get(f'{prefix}_up{{container="{name}"}}') == "0"
+        for why in [_reasons(values, prefix, "container").get(name, [])]
+    ]
+
+
+def _whole(values: Mapping[str, str], prefix: str) -> list[str]:
+    """Return what keeps an exporter from all that it asks."""
     reasons = defaultdict(list)
-    for series in values:
-        found = re.match(rf'{prefix}_upstream_errors_total{{endpoint="([^"]+)",reason="([^"]+)"}}', series)
-        if found:
-            reasons[found[2]].append(found[1])
+    for asked, why in _reasons(values, prefix, "endpoint").items():
+        for reason in why:
+            reasons[reason].append(asked)
     if reasons:
-        return [f"{WORDS.get(reason, reason)} ({', '.join(asked)})" for reason, asked in reasons.items()]
+        return [f"{_words([reason])} ({', '.join(asked)})" for reason, asked in reasons.items()]
+    up = values.get(f"{prefix}_up")
     return [f"its metrics have {f'{prefix}_up {up}' if up else f'no {prefix}_up yet'}"]
+
+
+def _reasons(values: Mapping[str, str], prefix: str, label: str) -> dict[str, list[str]]:
+    """Return why questions failed, by what `label` says was asked."""
+    found = defaultdict(list)
+    for series in values:
+        match = re.match(rf'{prefix}_upstream_errors_total{{{label}="([^"]+)",reason="([^"]+)"}}', series)
+        if match:
+            found[match[1]].append(match[2])
+    return found
+
+
+def _words(reasons: Sequence[str]) -> str:
+    return ", ".join(WORDS.get(reason, reason) for reason in reasons)
 
 
 class FilterModule:

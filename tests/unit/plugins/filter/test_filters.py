@@ -333,6 +333,38 @@ def test_an_exporter_tells_what_keeps_it_from_its_source(lines: list[str], expec
     assert exporter_failures("\n".join([*lines, ""]), "langfuse", ["usage"]) == expected
 
 
+VLLM = [
+    "# HELP llm_monitor_vllm_up 1 when it can be asked.",
+    "llm_monitor_vllm_up 1",
+    'llm_monitor_vllm_up{container="llama3-70b"} 0',
+    'llm_monitor_vllm_up{container="phi3"} 1',
+    'llm_monitor_vllm_up{container="found"} 0',
+    'llm_monitor_vllm_upstream_errors_total{container="llama3-70b",reason="refused"} 4',
+    'llm_monitor_vllm_upstream_errors_total{container="llama3-70b",reason="timeout"} 1',
+    'llm_monitor_vllm_upstream_errors_total{container="phi3",reason="timeout"} 1',
+]
+
+
+@pytest.mark.parametrize(
+    ("servers", "expected"),
+    [
+        ([], []),
+        (["phi3"], []),
+        (["llama3-70b", "phi3"], ["llama3-70b: nothing listens there, it does not answer in time"]),
+        (["found"], ["found: it does not answer"]),
+    ],
+)
+def test_only_servers_that_are_named_have_to_be_there(servers: list[str], expected: list[str]) -> None:
+    assert exporter_failures("\n".join([*VLLM, ""]), "vllm", servers=servers) == expected
+
+
+def test_servers_do_not_count_while_the_exporter_can_ask_nobody() -> None:
+    lines = [line.replace("_up 1", "_up 0") for line in VLLM]
+    assert exporter_failures("\n".join(lines), "vllm", servers=["llama3-70b"]) == [
+        "its metrics have llm_monitor_vllm_up 0"
+    ]
+
+
 def test_every_reason_of_a_failure_has_words() -> None:
     source = Path(__file__).resolve().parents[4] / "files/exporters/src/llm_monitor/base/upstream/errors.py"
     reasons = re.findall(r'^    [A-Z_]+ = "(\w+)"$', source.read_text(), re.MULTILINE)
