@@ -47,6 +47,8 @@ _NETWORK = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 # The engine has these itself, and lets no container of Compose join them beside others.
 _BUILT_IN_NETWORKS = ("bridge", "host", "none")
 _SERVICE_URL = "must be a URL with http:// or https:// and a host, without user, password, query or fragment"
+# The paths that are asked of a vLLM server.
+_ASKED = re.compile(r"/(metrics|v1(/.*)?|health|version)/?$")
 # As the vLLM exporter takes them.
 _ENDPOINT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 
@@ -121,6 +123,11 @@ def endpoint_problems(endpoints: Any) -> list[str]:
         if "url" in endpoint and not is_service_url(endpoint["url"]):
             problems.append(
                 f"exporters_vllm_endpoints[{index}].url {_SERVICE_URL}; a key goes into exporters_vllm_api_key"
+            )
+        elif "url" in endpoint and _ASKED.search(urlsplit(endpoint["url"]).path):
+            problems.append(
+                f"exporters_vllm_endpoints[{index}].url ends with what the exporter adds itself: it must be without a "
+                "path such as /metrics or /v1"
             )
     names = [str(one.get("name")) for one in listed]
     twice = sorted({name for name in names if names.count(name) > 1})

@@ -154,7 +154,10 @@ def test_a_gpu_exporter_that_fails_is_logged_once_and_costs_its_own_answer_only(
         assert use.memory(ONE) == {}
         exporter.instead.clear()
         assert assigned(use, container("0")).method == "processes"
-    assert [one["event"] for one in logged] == ["the GPU exporter does not tell who uses GPUs"]
+    assert [one["event"] for one in logged] == [
+        "the GPU exporter does not tell who uses GPUs",
+        "the GPU exporter tells who uses GPUs again",
+    ]
     assert "a token" not in json.dumps(logged)
 
 

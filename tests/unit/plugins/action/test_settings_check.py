@@ -250,6 +250,14 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"exporters_vllm_endpoints": [{"name": "a", "url": f"http://me:{SECRET}@localhost:8000"}]},
         ["exporters_vllm_endpoints[0].url must be", "exporters_vllm_api_key"],
     ),
+    "endpoint-with-metrics": (
+        {"exporters_vllm_endpoints": [{"name": "a", "url": "http://b:8000/metrics"}]},
+        ["exporters_vllm_endpoints[0].url ends with what the exporter adds itself", "/metrics or /v1"],
+    ),
+    "endpoint-with-version": (
+        {"exporters_vllm_endpoints": [{"name": "a", "url": "http://b:8000/models/a/v1/"}]},
+        ["exporters_vllm_endpoints[0].url ends with what the exporter adds itself"],
+    ),
     "endpoint-with-odd-name": (
         {"exporters_vllm_endpoints": [{"name": "a b", "url": "http://b:8000"}]},
         ["exporters_vllm_endpoints[0].name is 'a b'"],

@@ -19,6 +19,8 @@ from llm_monitor.base.files import Garbled
 _PATIENCE_SECONDS = 2.0
 _REMEMBERED_SECONDS = 300.0
 _PAUSE_SECONDS = 30.0
+_PROCESSES = "/api/v1/processes"
+_GPUS = "/api/v1/gpus"
 _CDI_KIND = "nvidia.com/gpu="
 # 3, or 3:1 for the first MIG device of GPU 3.
 _INDEX = re.compile(r"([0-9]+)(?::[0-9]+)?")
@@ -104,7 +106,7 @@ class GpuUse:
 
     def _processes(self, deadline: Deadline) -> Used:
         nothing: tuple[Used, Used] = ({}, {})
-        used, self._memory = self._learn("/api/v1/processes", deadline, _used, nothing)
+        used, self._memory = self._learn(_PROCESSES, deadline, _used, nothing)
         return used
 
     def _wanted(self, container: Container, deadline: Deadline) -> Assignment:
@@ -135,7 +137,7 @@ class GpuUse:
         if not self._peer.address or time.monotonic() < self._mapped_until:
             return
         nothing: tuple[dict[str, int], dict[str, str]] = ({}, {})
-        indexes, parents = self._learn("/api/v1/gpus", deadline, _mapped, nothing)
+        indexes, parents = self._learn(_GPUS, deadline, _mapped, nothing)
         if indexes:
             self._indexes, self._parents = indexes, parents
         pause = _REMEMBERED_SECONDS if indexes else _PAUSE_SECONDS
@@ -156,7 +158,11 @@ class GpuUse:
                 _log.warning("the GPU exporter does not tell who uses GPUs", error=sentence)
             self._failing.add(path)
             return nothing
-        self._failing.discard(path)
+        if path in self._failing:
+            # Which index has which UUID is asked for only where processes don't tell.
+            self._failing -= {path} if path == _GPUS else {path, _GPUS}
+            if not self._failing:
+                _log.info("the GPU exporter tells who uses GPUs again")
         return learnt
 
 
