@@ -128,6 +128,10 @@ class DockerClient:
         """Return the engine's state (`DockerRootDir`, `DefaultRuntime`, `LiveRestoreEnabled`, …)."""
         return dict(self._json("GET", "/info", "tell its state"))
 
+    def networks(self) -> list[dict[str, Any]]:
+        """Return the engine's networks (`Name`, `Id`, `Driver`, `Scope`, …)."""
+        return list(self._json("GET", "/networks", "list its networks"))
+
     # ------------------------------------------------------------ containers and images
 
     def containers(

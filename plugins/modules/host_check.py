@@ -68,6 +68,11 @@ options:
     type: list
     elements: str
     default: []
+  networks:
+    description: Networks of the engine that containers will join, which have to be there (C(exporters_networks)).
+    type: list
+    elements: str
+    default: []
   min_compose:
     description: The oldest Compose that will do, where there is one. C(include) in a compose file needs 2.20.
     type: str
@@ -158,11 +163,13 @@ class Engine:
         self._client = DockerClient(socket_path)
         self.info: dict[str, Any] | None = None
         self.containers: list[dict[str, Any]] = []
+        self.networks: list[str] = []
         self.problems: list[str] = []
         try:
             version = str(self._client.version()["Version"])
             self.info = self._client.info()
             self.containers = self._client.containers()
+            self.networks = sorted(str(one["Name"]) for one in self._client.networks())
         except (SocketMissing, EngineStopped):
             return
         except DockerError as error:
@@ -354,6 +361,18 @@ def _listener_words(listener: _listeners.Listener, container: Mapping[str, Any] 
 # ---------------------------------------------------------------- registries
 
 
+def network_problems(wanted: Sequence[str], there: Sequence[str]) -> list[str]:
+    """Return a complaint for each network that is not there; the engine itself has three that nobody can join."""
+    others = [name for name in there if name not in ("bridge", "host", "none")]
+    known = f"it has {', '.join(others)}" if others else "it has none that containers could join"
+    return [
+        f"exporters_networks has {name!r}, but the Docker engine has no such network: {known}. Start what brings it "
+        "first, or take it off the list."
+        for name in wanted
+        if name not in there
+    ]
+
+
 def registry_problem(registry: str, reason: str) -> str:
     return (
         f"The registry {registry} can't be reached: {reason}. Open the way to it, set llm_monitor_registry_mirror to a "
@@ -378,6 +397,7 @@ def main() -> None:
             "registries": {"type": "list", "elements": "str", "default": []},
             "insecure_registries": {"type": "list", "elements": "str", "default": []},
             "images": {"type": "list", "elements": "str", "default": []},
+            "networks": {"type": "list", "elements": "str", "default": []},
             "min_compose": {"type": "str", "default": "2.20.0"},
             "engine_source": {"type": "str", "choices": ["distribution", "docker"]},
             "image_source": {"type": "str", "choices": ["registry", "bundle", "distro"]},
@@ -421,6 +441,7 @@ def check(module: AnsibleModule) -> tuple[list[str], list[str]]:
         *package_problems(os_release, *sources, lambda name: _programs.find(module, name)),
         *disk_problems([("The configuration", params["dir"], least), ("Docker", engine.data_root, engine_least)]),
         *port_problems(params["ports"], listeners, engine.containers, params["project"]),
+        *(network_problems(params["networks"], engine.networks) if engine.info else []),
         *(registry_problem(registry, reason) for registry, reason in refused.items()),
     ]
     return problems, [registry for registry in asked if registry not in refused]

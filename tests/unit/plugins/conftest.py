@@ -32,6 +32,7 @@ class FakeEngine:
     signals: list[tuple[str, str]] = field(default_factory=list)
     info: dict[str, Any] = field(default_factory=dict)
     version: str = "28.2.2"
+    networks: list[str] = field(default_factory=list)
 
     def answer(self, request: Any) -> tuple[Any, ...]:
         """Return status, body and headers."""
@@ -44,6 +45,8 @@ class FakeEngine:
             return 200, {"Version": self.version, "ApiVersion": "1.41", "Os": "linux", "Arch": "amd64"}
         if path == "/info":
             return 200, self.info
+        if path == "/networks":
+            return 200, [{"Name": name, "Id": name} for name in ("bridge", "host", "none", *self.networks)]
         if path == "/containers/json":
             return 200, [found for found in self.running if _selected(found, json.loads(query.get("filters", "{}")))]
         if path == "/containers/create":

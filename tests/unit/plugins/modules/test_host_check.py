@@ -72,6 +72,21 @@ def test_a_port_on_another_address_is_free(check: Any, taken: int) -> None:
     assert check(ports=wanted(taken, "0.0.0.0"))["failed"]
 
 
+def test_a_network_that_is_not_there_is_told_with_those_that_are(check: Any, fake_engine: Any) -> None:
+    fake_engine.networks = ["vllm_default", "shop"]
+    assert not check(networks=["vllm_default"])["failed"]
+    assert check(networks=["litellm_default", "vllm_default"])["problems"] == [
+        "exporters_networks has 'litellm_default', but the Docker engine has no such network: it has shop, "
+        "vllm_default. Start what brings it first, or take it off the list."
+    ]
+    fake_engine.networks = []
+    assert "it has none that containers could join" in check(networks=["vllm_default"])["msg"]
+
+
+def test_without_an_engine_nobody_knows_its_networks(check: Any, tmp_path: Path) -> None:
+    assert not check(networks=["vllm_default"], socket_path=str(tmp_path / "none.sock"))["failed"]
+
+
 def test_our_own_containers_may_hold_the_port(check: Any, fake_engine: Any, taken: int) -> None:
     fake_engine.running = [publishing(taken, "llm-monitor")]
     assert not check(ports=wanted(taken))["failed"]
