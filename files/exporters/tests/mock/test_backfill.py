@@ -20,7 +20,14 @@ from llm_monitor.mock.backfill.share import Order
 from llm_monitor.mock.fleet.reading import usual_fleet
 from llm_monitor.mock.parts import PLAYED
 
-COMMAND = [sys.executable, "-c", "from llm_monitor.mock.cli import main; main()", "backfill"]
+# What is started in the background ignores SIGINT, and so does what it starts.
+PROGRAM = """
+import signal
+from llm_monitor.mock.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)
+main()
+"""
+COMMAND = [sys.executable, "-c", PROGRAM, "backfill"]
 UNTIL = "2026-11-21T12:00:00Z"
 END = 1_795_262_400
 # An hour before the end, and up to the end.

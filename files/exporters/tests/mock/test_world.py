@@ -105,6 +105,7 @@ MODEL_ENDS = (Fault("restart_loop", "vllm-phi3-mini", 100, START + 200), 600.0)
 
 
 @example([LITELLM_ENDS, MODEL_ENDS], [100, 290, 310, 520, 560, 900])
+@example([(Fault("io_wait", "", 1.0, START), 31.0)], [0.0, 30.0])
 @given(ANY, MOMENTS)
 @settings(deadline=None, max_examples=25)
 def test_what_is_counted_never_falls(befallen: Befallen, moments: list[float]) -> None:

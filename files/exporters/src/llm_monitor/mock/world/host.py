@@ -210,7 +210,7 @@ def _shares(frame: Frame, strain: Strain) -> Floats:
     """Return the share of all CPU time by server and mode."""
     containers = strain.cores / frame.cpus
     base = 0.006 * np.exp(0.2 * strain.noise[0])
-    wait = 0.0008 + strain.iowait
+    wait = min(0.99, 0.0008 + strain.iowait)
     work = np.minimum(containers + strain.others + base, 0.995 - wait)
     shares = np.zeros((len(work), len(MODES)))
     for mode, share in (
