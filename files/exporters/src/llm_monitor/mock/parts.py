@@ -88,7 +88,6 @@ def _settings(name: str, model: type[S], instead: Mapping[str, Any] | None = Non
 
 def _answers(view: View, name: str) -> Callable[[], bool]:
     def answers() -> bool:
-        down = view.state().forces.of("exporter_down")
-        return not any(fault.target in ("", name) for fault in down)
+        return not view.state().forces.befall("exporter_down", name)
 
     return answers

@@ -52,7 +52,7 @@ class View:
             SourceError: When the scenario has what that exporter asks not answer.
         """
         state = self.state()
-        if any(fault.target in ("", exporter) for fault in state.forces.of("collector_failing")):
+        if state.forces.befall("collector_failing", exporter):
             message = "the scenario lets it not answer"
             raise SourceError(message)
         return state

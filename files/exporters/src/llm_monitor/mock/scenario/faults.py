@@ -42,6 +42,10 @@ class Fault:
     value: float
     since: float
 
+    def befalls(self, name: str) -> bool:
+        """Return whether it befalls the GPU, model or whatever has that name."""
+        return self.target in ("", name)
+
 
 _SHARE = "a ratio from 0 to 1"
 

@@ -164,8 +164,7 @@ class SimulatedGpuUse:
             state = self._view.asked("gpu")
         except SourceError:
             return None
-        down = any(one.target in ("", "gpu") for one in state.forces.of("exporter_down"))
-        return None if down else state
+        return None if state.forces.befall("exporter_down", "gpu") else state
 
     def _used(self, state: State) -> dict[str, dict[str, int]]:
         """Return the bytes that each container uses on each GPU, by its id and the GPU's UUID."""

@@ -296,9 +296,7 @@ def _cards(state: State, plan: Plan, server: int) -> list[Card]:
 def _broken(state: State, plan: Plan) -> list[frozenset[str]]:
     """Return by GPU the kinds of faults that befall it, those that befall no GPU among them."""
     faults = state.forces.faults
-    return [
-        frozenset(fault.fault for fault in faults if fault.target in ("", gpu)) for gpu in plan.gpus
-    ]
+    return [frozenset(fault.fault for fault in faults if fault.befalls(gpu)) for gpu in plan.gpus]
 
 
 def _clock(hertz: float) -> float:

@@ -103,8 +103,7 @@ class SimulatedServers:
             return Reason.REFUSED
         if state.time - crew.started[server, place] < self._loading[place]:
             return Reason.REFUSED
-        names = self._models[place].name, ""
-        down = any(fault.target in names for fault in state.forces.of("model_down"))
+        down = state.forces.befall("model_down", self._models[place].name)
         return Reason.TIMEOUT if down else None
 
     def _reading(self, place: int, server: Server, state: State) -> Reading:

@@ -1,6 +1,6 @@
 """What a scenario does to the simulated server at one moment."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +34,10 @@ class Forces:
         """Give the faults of one kind."""
         return (fault for fault in self.faults if fault.fault == kind)
 
+    def befall(self, kind: str, name: str) -> bool:
+        """Return whether `name` has a fault of one kind."""
+        return any(fault.befalls(name) for fault in self.of(kind))
+
     def any(self, kind: str) -> bool:
         """Return whether there is a fault of one kind."""
         return any(self.of(kind))
@@ -44,13 +48,13 @@ class Forces:
 
     def flags(self, kind: str, names: tuple[str, ...]) -> Flags:
         """Return for each of `names` whether it has a fault of that kind."""
-        return self.values(kind, names, lambda _: 1.0) > 0
+        return np.array([self.befall(kind, name) for name in names], np.bool_)
 
-    def values(self, kind: str, names: tuple[str, ...], value: Callable[[Fault], float]) -> Floats:
-        """Return for each of `names` the `value` of its fault of that kind, 0 without one."""
+    def values(self, kind: str, names: tuple[str, ...]) -> Floats:
+        """Return for each of `names` the value of its fault of that kind, 0 without one."""
         found = np.zeros(len(names))
         for fault in self.of(kind):
             for place, name in enumerate(names):
-                if fault.target in ("", name):
-                    found[place] = max(found[place], value(fault))
+                if fault.befalls(name):
+                    found[place] = max(found[place], fault.value)
         return found

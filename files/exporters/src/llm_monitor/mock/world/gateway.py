@@ -42,12 +42,11 @@ class Routes:
     Attributes:
         names: Names of all that it routes to.
         vllm: How many of them are vLLM's.
-        fallback: For each of vLLM's the place of the one that stands in for it, -1 for none.
+        fallback: For each the place of the one that stands in for it, -1 for none.
         requests: Requests a second, the mean of a day.
         prompt: Tokens of a prompt.
         latency: Seconds of a request to those that are not vLLM's.
         prices: USD of a token of a prompt and of an answer.
-        falls_back: Whether another stands in for it.
     """
 
     names: tuple[str, ...]
@@ -57,7 +56,6 @@ class Routes:
     prompt: Floats
     latency: Floats
     prices: Floats
-    falls_back: Flags
 
     @classmethod
     def of(cls, fleet: Fleet) -> "Routes":
@@ -70,12 +68,14 @@ class Routes:
         return cls(
             names=tuple(one.name for one in serving),
             vllm=len(models),
-            fallback=tuple(places.get(one.fallback or "", -1) for one in models),
+            fallback=(
+                *(places.get(one.fallback or "", -1) for one in models),
+                *[-1] * len(embedders),
+            ),
             requests=np.array([one.requests for one in serving]),
             prompt=np.array([one.prompt for one in serving]),
             latency=np.array([one.latency for one in embedders]),
             prices=np.array(prices).T / 1e6,
-            falls_back=np.array([getattr(one, "fallback", None) is not None for one in serving]),
         )
 
 
@@ -245,7 +245,7 @@ def step(
         first_token=observe(before.first_token, streamed, done.first_token, dither[1]),
         overhead=observe(before.overhead, succeeded - streamed, overhead, dither[2]),
         fallbacks=before.fallbacks + flow.moved,
-        failed_fallbacks=before.failed_fallbacks + flow.nowhere * routes.falls_back,
+        failed_fallbacks=before.failed_fallbacks + flow.nowhere * (np.array(routes.fallback) >= 0),
         cooled=before.cooled + (down & before.reachable),
         reachable=np.where(tried, strain.answers, before.reachable),
         checked=np.where(checks, strain.time, before.checked),

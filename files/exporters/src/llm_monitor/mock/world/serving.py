@@ -119,8 +119,8 @@ class Pressure:
 class Serving:
     """What the vLLM servers have done, by server and model.
 
-    Since the start of the simulation; a restart of a container starts its own counters anew, see
-    `since`.
+    Since the start of the simulation; when its container is restarted, a model counts anew: see
+    `restarted`.
 
     Attributes:
         waiting: Requests that wait.

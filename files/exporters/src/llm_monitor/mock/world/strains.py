@@ -1,6 +1,6 @@
 """What a step does to each part: how the parts and the scenario's faults bear on one another."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -24,10 +24,6 @@ _XID_SECONDS = 60.0
 _XIDS = {"gpu_lost": 79, "row_remap": 63, "row_remap_failure": 64}
 
 
-def _value(fault: Fault) -> float:
-    return fault.value
-
-
 def on_containers(
     servers: int, plan: Plan, forces: Forces, moment: Moment, chance: Chance
 ) -> containers.Strain:
@@ -38,13 +34,13 @@ def on_containers(
     stopped[: crew.models] |= lost | forces.flags("unserved", plan.traits.names)
     silent = np.zeros(len(names), np.bool_)
     silent[: crew.models] = forces.flags("model_down", plan.traits.names)
-    codes = forces.values("container_stop", names, _value)
+    codes = forces.values("container_stop", names)
     return containers.Strain(
         time=moment.time,
         stopped=stopped,
         exit_code=np.where(codes == 0, 1.0, codes),
-        run=forces.values("restart_loop", names, _value),
-        kills=forces.values("container_oom", names, _value) * moment.seconds / _HOUR,
+        run=forces.values("restart_loop", names),
+        kills=forces.values("container_oom", names) * moment.seconds / _HOUR,
         sick=forces.flags("unhealthy", names) | silent,
         silent=silent,
         chance=chance.uniform(servers, len(names)),
@@ -74,7 +70,7 @@ def requests(plan: Plan, forces: Forces, demand: Demand, moment: Moment) -> Floa
     if forces.gpu_utilization is not None:
         rate[:, : routes.vllm] = plan.traits.most() * forces.gpu_utilization
     factor = np.ones(len(routes.names))
-    overload = forces.values("model_overload", routes.names, _value)
+    overload = forces.values("model_overload", routes.names)
     most = np.append(plan.traits.most(), routes.requests[routes.vllm :])
     rate = np.where(overload > 0, most * overload, rate)
     factor[forces.flags("model_idle", routes.names)] = 0.0
@@ -98,9 +94,9 @@ def on_gateway(
         saves=saves,
         requests=asked,
         refused=np.full(asked.shape, forces.error_rate),
-        failing=np.broadcast_to(forces.values("provider_errors", names, _value), asked.shape),
+        failing=np.broadcast_to(forces.values("provider_errors", names), asked.shape),
         answers=answers,
-        price=np.maximum(1.0, forces.values("spend", names, _value)),
+        price=np.maximum(1.0, forces.values("spend", names)),
         dither=chance.uniform(6, *asked.shape),
     )
 
@@ -117,8 +113,8 @@ def on_serving(
         answers=answers[:, :vllm],
         admits=~forces.flags("admission_stalled", names),
         moves=~forces.flags("no_progress", names),
-        slowness=np.maximum(1.0, forces.values("slow", names, _value)) / np.maximum(clocks, 0.05),
-        length=np.maximum(1.0, forces.values("long_prompts", names, _value)),
+        slowness=np.maximum(1.0, forces.values("slow", names)) / np.maximum(clocks, 0.05),
+        length=np.maximum(1.0, forces.values("long_prompts", names)),
     )
 
 
@@ -134,7 +130,7 @@ def on_work(
         whole = np.repeat(counts.sum(axis=1, keepdims=True), others, axis=1)
         return np.concatenate([counts, whole], axis=1) / seconds
 
-    held = forces.values("cpu_throttled", plan.crew.names, _value)
+    held = forces.values("cpu_throttled", plan.crew.names)
     return containers.Work(seconds, spread(ended), spread(tokens), held)
 
 
@@ -156,16 +152,12 @@ def on_gpus(
     # Reading prompts keeps all units busy, making answers waits for memory.
     active = after.busy * np.minimum(0.97, 0.22 + 0.5 * after.batch_use + 0.6 * reading)
     faults = {
-        "corrected": forces.values("ecc_corrected", plan.gpus, _value) / _HOUR,
-        "uncorrected": forces.values("ecc", plan.gpus, _value) / _HOUR,
-        "nvlink_errors": forces.values("nvlink_errors", plan.gpus, _value),
-        "replays": forces.values("pcie_replays", plan.gpus, _value),
+        "corrected": forces.values("ecc_corrected", plan.gpus) / _HOUR,
+        "uncorrected": forces.values("ecc", plan.gpus) / _HOUR,
+        "nvlink_errors": forces.values("nvlink_errors", plan.gpus),
+        "replays": forces.values("pcie_replays", plan.gpus),
     }
     shape = len(active), len(plan.gpus)
-    leaks = np.zeros(len(plan.gpus))
-    for fault in forces.of("gpu_memory_leak"):
-        grown = (moment.time - fault.since) * fault.value * 1e9 / _HOUR
-        leaks += grown * np.array([fault.target in ("", gpu) for gpu in plan.gpus])
     taken = (running * loaded) @ seats.weights
     room = seats.memory * 0.995 - taken
     return gpus.Strain(
@@ -174,13 +166,22 @@ def on_gpus(
         activity=np.minimum(0.99, (active * running) @ seats.shares),
         used=np.minimum(1.0, (after.busy * running) @ seats.shares),
         loaded=taken,
-        leaked=np.clip(leaks, 0.0, room),
+        leaked=np.clip(_leaks(plan, forces, moment.time), 0.0, room),
         tokens=(tokens * running) @ (seats.shares * (seats.shares.sum(axis=1, keepdims=True) > 1)),
-        heat=np.broadcast_to(forces.values("overheat", plan.gpus, _value), shape),
-        brake=forces.values("power_brake", plan.gpus, _value),
+        heat=np.broadcast_to(forces.values("overheat", plan.gpus), shape),
+        brake=forces.values("power_brake", plan.gpus),
         noise=chance.normal(*shape),
         rates=faults,
     )
+
+
+def _leaks(plan: Plan, forces: Forces, time: float) -> Floats:
+    """Return the bytes that leaks would have taken of each GPU by now."""
+    leaks = np.zeros(len(plan.gpus))
+    for fault in forces.of("gpu_memory_leak"):
+        grown = (time - fault.since) * fault.value * 1e9 / _HOUR
+        leaks += grown * np.array([fault.befalls(gpu) for gpu in plan.gpus])
+    return leaks
 
 
 def on_driver(
@@ -209,7 +210,7 @@ def on_driver(
         else:
             continue
         for index, gpu in enumerate(plan.gpus):
-            if fault.target in ("", gpu):
+            if fault.befalls(gpu):
                 yield Xid(index, xid, time)
 
 
@@ -227,8 +228,8 @@ def on_host(
     """Return what the containers and the scenario do to the machine."""
     disks = plan.frame.mountpoints
 
-    def of_disks(kind: str, value: Callable[[Fault], float] = _value) -> Floats:
-        return forces.values(kind, disks, value)
+    def of_disks(kind: str) -> Floats:
+        return forces.values(kind, disks)
 
     servers = len(crew.cores)
     return host.Strain(
