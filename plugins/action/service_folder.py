@@ -18,7 +18,6 @@ from ansible_collections.llmops.monitoring.plugins.module_utils._service_folder 
     COMPOSE_FILE,
     State,
     fingerprint,
-    matches,
 )
 from ansible_collections.llmops.monitoring.plugins.plugin_utils import _template_errors
 
@@ -71,9 +70,8 @@ class ActionModule(ActionBase):
                 files[path] = self._content(folder, sources[path], variables)
         files.update(extra)
         if COMPOSE_FILE in sources and COMPOSE_FILE not in extra:
-            secrets, watched = _mapping(arguments, "secrets"), arguments.get("watched") or []
-            told = {path: content for path, content in files.items() if not matches(path, watched)}
-            hashed = {"service_config_hash": fingerprint(State(_encoded(told), _encoded(secrets)))}
+            secrets = _mapping(arguments, "secrets")
+            hashed = {"service_config_hash": fingerprint(State(_encoded(files), _encoded(secrets)))}
             files[COMPOSE_FILE] = self._content(folder, sources[COMPOSE_FILE], {**variables, **hashed})
         return files
 

@@ -9,7 +9,8 @@ author: The llmops.monitoring authors (@llmops)
 version_added: 0.1.0
 short_description: Prometheus targets of all exporters, from the inventory
 description:
-  - Gives the file_sd target groups of every exporter job, so that no list of targets is written by hand.
+  - Gives the target groups of every exporter job, as Prometheus' C(static_configs) has them, so that no list of targets
+    is written by hand.
   - A host's own exporters are reached over the compose network, those of other hosts at their
     C(exporters_scrape_address), else C(ansible_host), else inventory name.
   - Which exporters a host runs is what the inventory says in C(exporters_enabled), else

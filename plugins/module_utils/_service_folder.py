@@ -11,11 +11,10 @@ Note that this is a private module utility: it may change in any release of the 
 
 from __future__ import annotations
 
-import fnmatch
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 COMPOSE_FILE = "compose.yaml"
@@ -97,11 +96,6 @@ def changes(before: Contents, after: Contents) -> list[Change]:
     return [Change(path, before.get(path), after.get(path)) for path in paths if before.get(path) != after.get(path)]
 
 
-def matches(path: str, patterns: Iterable[str]) -> bool:
-    """Tell whether a path matches one of some globs, in which a `*` also crosses folders."""
-    return any(fnmatch.fnmatchcase(path, pattern) for pattern in patterns)
-
-
 def fingerprint(state: State) -> str:
     """Return one sha256 over the paths and contents of files and secrets."""
     digest = hashlib.sha256()
@@ -113,17 +107,16 @@ def fingerprint(state: State) -> str:
     return digest.hexdigest()
 
 
-def needed_action(before: State, after: State, can_reload: bool, watched: Sequence[str]) -> str:
+def needed_action(before: State, after: State, can_reload: bool) -> str:
     """Return what a running service needs to get from one state to another.
 
     `recreate` when its compose.yaml differs or, for a service that can't reload, any other file;
-    `reload` when other files differ; `none` when nothing does but files that the service watches itself.
+    `reload` when other files differ; `none` when nothing does.
     """
     differing = changes(before.files, after.files)
     if any(change.path == COMPOSE_FILE for change in differing):
         return "recreate"
-    unwatched = [change for change in differing if not matches(change.path, watched)]
-    if unwatched or changes(before.secrets, after.secrets):
+    if differing or changes(before.secrets, after.secrets):
         return "reload" if can_reload else "recreate"
     return "none"
 

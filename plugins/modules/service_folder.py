@@ -19,8 +19,8 @@ description:
   - Tells in RV(action) what the running service needs. This is judged against the state that was last seen ready
     (M(llmops.monitoring.service_snapshot)), not against what was there before the task. So a rollout that was
     interrupted after the files were in place is made good by the next one.
-  - C(compose.yaml.j2) is rendered last and sees C(service_config_hash), a sha256 over the other files, but those that
-    O(watched) names, and the secrets. A service that can't reload puts it into a label, so that Compose recreates it.
+  - C(compose.yaml.j2) is rendered last and sees C(service_config_hash), a sha256 over the other files and the
+    secrets. A service that can't reload puts it into a label, so that Compose recreates it.
 attributes:
   check_mode:
     description:
@@ -100,11 +100,6 @@ options:
     description: Whether the service reads its files and secrets again on SIGHUP.
     type: bool
     default: false
-  watched:
-    description: Globs of files that the running service watches itself, so that their change needs no action.
-    type: list
-    elements: str
-    default: []
   socket_path:
     description: The Docker engine's socket.
     type: path
@@ -120,7 +115,7 @@ EXAMPLES = r"""
     name: prometheus
     dir: "{{ llm_monitor_dir }}"
     files:
-      targets/node.json: "{{ node_targets | to_nice_json }}"
+      rules/own.yml: "{{ own_rules | to_nice_yaml }}"
     secrets:
       exporter_token: "{{ llm_monitor_exporter_token }}"
     secrets_owner: "65534:65534"
@@ -130,8 +125,6 @@ EXAMPLES = r"""
         entrypoint: [/bin/promtool]
         command: [check, config, /etc/prometheus/prometheus.yml]
     reload: true
-    watched:
-      - targets/*.json
   register: prometheus_folder
 
 - name: Alertmanager is switched off
@@ -145,7 +138,7 @@ action:
   description:
     - What the running service needs to get from its last good state to what is in place now. V(recreate) when there is
       no last good state or C(compose.yaml) differs, V(reload) or V(recreate) when other files or secrets differ,
-      V(none) when nothing does but O(watched) files.
+      V(none) when nothing does.
   returned: success
   type: str
   sample: reload
@@ -223,9 +216,8 @@ class ServiceFolder:
         leftover = _service_files.exists(self.paths.staging)
         result = self._result(before, after)
         result["changed"] = leftover or not in_order
-        result["action"] = needed_action(
-            _service_files.read_state(self.paths.last_good), after, self.params["reload"], self.params["watched"]
-        )
+        last_good = _service_files.read_state(self.paths.last_good)
+        result["action"] = needed_action(last_good, after, self.params["reload"])
         if self.module.check_mode:
             if result["changed_files"]:
                 self._try_check(after, result)
@@ -337,7 +329,6 @@ def _argument_spec() -> dict[str, Any]:
         "mount": {"type": "path", "default": "/config"},
         "checks": {"type": "list", "elements": "dict", "default": [], "options": check},
         "reload": {"type": "bool", "default": False},
-        "watched": {"type": "list", "elements": "str", "default": []},
         "socket_path": {"type": "path", "default": "/var/run/docker.sock"},
     }
 

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import stat
 from collections.abc import Callable
 from typing import Any
@@ -74,10 +73,9 @@ def test_models_are_scraped_only_where_an_exporter_names_them(place: Place) -> N
 
 
 def test_targets_come_from_the_inventory(place: Place) -> None:
-    placed = place("prometheus")
-    assert json.loads(placed.text("targets/node.json")) == [
-        {"targets": ["node-exporter:9100"], "labels": {"instance": "demo"}}
-    ]
+    config = yaml.safe_load(place("prometheus").text("prometheus.yml"))
+    jobs = {job["job_name"]: job for job in config["scrape_configs"]}
+    assert jobs["node"]["static_configs"] == [{"targets": ["node-exporter:9100"], "labels": {"instance": "demo"}}]
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,6 @@ def apply(run_module: Any, fake_engine: Any, base: Path) -> Any:
         "mount": "/etc/prometheus",
         "checks": [{"image": IMAGE, "entrypoint": ["/bin/promtool"], "command": ["check", "config", "x"]}],
         "reload": True,
-        "watched": ["targets/*.json"],
         "socket_path": fake_engine.socket_path,
     }
 
@@ -186,7 +185,7 @@ def test_files_are_replaced_in_place(apply: Any, base: Path) -> None:
 
 
 def test_what_is_no_longer_wanted_goes(apply: Any, base: Path) -> None:
-    apply(files={"old/deep/x.yml": "x", "targets/node.json": "[]"}, secrets={"token": "a", "old": "b"})
+    apply(files={"old/deep/x.yml": "x", "more/y.json": "[]"}, secrets={"token": "a", "old": "b"})
     (base / "prometheus/link").symlink_to("/etc/passwd")
     (base / "prometheus/linked").symlink_to("/etc")
     result = apply()
@@ -235,9 +234,7 @@ ACTIONS = [
     ({"files": {"compose.yaml": "services: {a: 1}\n"}}, True, "recreate"),
     ({"files": {"prometheus.yml": "new\n"}}, True, "reload"),
     ({"files": {"prometheus.yml": "new\n"}}, False, "recreate"),
-    ({"files": {"targets/node.json": "[]"}}, True, "none"),
-    ({"files": {"targets/node.json": "[]"}}, False, "none"),
-    ({"files": {"targets/node.json": "[]", "rules/b.yml": "new\n"}}, True, "reload"),
+    ({"files": {"rules/b.yml": "new\n"}}, True, "reload"),
     ({"secrets": {"token": "another"}}, True, "reload"),
     ({"secrets": {}}, False, "recreate"),
 ]
