@@ -38,23 +38,16 @@ from pathlib import Path
 
 from ansible.errors import AnsibleError
 from ansible.plugins.lookup import LookupBase
-
-LEFT_OUT = {"tests", "__pycache__", ".venv", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis", "build"}
-
-
-def _counts(path: Path) -> bool:
-    return (
-        LEFT_OUT.isdisjoint(path.parts)
-        and not any(part.endswith(".egg-info") for part in path.parts)
-        and path.suffix not in (".md", ".pyc")
-    )
+from ansible_collections.llmops.monitoring.plugins.plugin_utils._source_tree import source_files
 
 
 def tree_hash(folder: Path) -> str:
     digest = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file() and _counts(path.relative_to(folder))):
-        content = path.read_bytes()
-        digest.update(f"{path.relative_to(folder).as_posix()}\0{len(content)}\0".encode())
+    for path in source_files(folder):
+        if path.suffix == ".md":
+            continue
+        content = (folder / path).read_bytes()
+        digest.update(f"{path.as_posix()}\0{len(content)}\0".encode())
         digest.update(content)
     return digest.hexdigest()[:12]
 
