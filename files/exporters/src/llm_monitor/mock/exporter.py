@@ -13,6 +13,7 @@ from llm_monitor.mock.api import create_router
 from llm_monitor.mock.clock import VirtualClock
 from llm_monitor.mock.collectors import StageCollector
 from llm_monitor.mock.fleet.reading import read_fleet, usual_fleet
+from llm_monitor.mock.logs.writer import LogWriter
 from llm_monitor.mock.metrics import FAMILIES
 from llm_monitor.mock.parts import PLAYED, play
 from llm_monitor.mock.scenario.library import Library
@@ -51,6 +52,7 @@ class Settings(ExporterSettings):
     fleet: str = Field(description="a file, or nothing")
     seed: int = Field(ge=0, lt=2**63, description="a whole number, not negative")
     speed: float = Field(gt=0, le=3600, description="a number above 0, 3600 at most")
+    logs: str = Field(description="a folder, or nothing")
     exporters: Annotated[dict[str, int | None], BeforeValidator(played)] = Field(
         description=f"some of {', '.join(PLAYED)}, each with =PORT if it has a port of its own"
     )
@@ -66,11 +68,13 @@ def build(settings: Settings, clock: VirtualClock | None = None) -> Exporter:
     library = Library(fleet, Path(settings.scenarios) if settings.scenarios else None)
     clock = clock or VirtualClock(time.time(), settings.speed)
     stage = Stage(fleet, library, settings.scenario, clock, settings.seed)
+    logs = LogWriter(stage.view(), Path(settings.logs), settings.seed) if settings.logs else None
     parts = play(stage.view(), settings.exporters)
     return Exporter(
         name="mock",
         families=FAMILIES,
-        collectors=[StageCollector(stage)],
+        collectors=[StageCollector(stage, logs)],
+        watchers=[] if logs is None else [logs],
         router=create_router(stage),
         parts=[Part(part, settings.exporters[part.name]) for part in parts],
     )

@@ -11,6 +11,10 @@ _PIDS_A_CONTAINER = 200
 # that the kernel counts to.
 _PIDS_A_SERVER = 16_411
 _SERVERS = 200
+# Where eight GPUs on one board sit on the PCI bus; others follow in domains of their own.
+_BUSES = (0x18, 0x2A, 0x3A, 0x5D, 0x9A, 0xAB, 0xBA, 0xDB)
+# The first address of the containers' network is the gateway's.
+_FIRST_ADDRESS = 2
 
 
 def gpu_uuid(server: int, index: int) -> str:
@@ -18,9 +22,20 @@ def gpu_uuid(server: int, index: int) -> str:
     return f"GPU-{uuid.uuid5(_SPACE, f'{server}/gpu/{index}')}"
 
 
+def pci_place(index: int) -> tuple[int, int]:
+    """Return the PCI domain and bus of a GPU."""
+    domain, place = divmod(index, len(_BUSES))
+    return domain, _BUSES[place]
+
+
 def container_id(server: int, name: str) -> str:
     """Return the id of the container called `name`: 64 hexadecimal digits."""
     return hashlib.sha256(f"{_SPACE}/{server}/container/{name}".encode()).hexdigest()
+
+
+def address(container: int) -> str:
+    """Return the IP address of a container, by its place among all of its server."""
+    return f"172.18.0.{_FIRST_ADDRESS + container}"
 
 
 def pid(server: int, container: int, process: int) -> int:

@@ -1,6 +1,6 @@
 """The mock's own metric families; all others are those of the exporters that it plays."""
 
-from llm_monitor.base.metrics.family import GAUGE, Family
+from llm_monitor.base.metrics.family import COUNTER, GAUGE, Family
 
 SCENARIO_INFO = Family(
     "llm_monitor_mock_scenario_info",
@@ -15,4 +15,11 @@ VIRTUAL_TIME = Family(
     unit="seconds",
 )
 
-FAMILIES = (SCENARIO_INFO, VIRTUAL_TIME)
+LOG_LINES = Family(
+    "llm_monitor_mock_log_lines_total",
+    COUNTER,
+    "Log lines of simulated containers: written, left out as there were too many, or failed.",
+    ("result",),
+)
+
+FAMILIES = (SCENARIO_INFO, VIRTUAL_TIME, LOG_LINES)

@@ -41,6 +41,13 @@ class View:
             kept = self._kept = moment, self._world.at(moment)
         return kept[1]
 
+    def at(self, time: float) -> State:
+        """Return how everything is at a Unix time: the present, or half a minute before it.
+
+        One further back is had too, but worked out from the start.
+        """
+        return self._world.at(time)
+
     def told(self, seconds: float) -> Traces:
         """Return what Langfuse was told within the last `seconds`, a window of the exporter's."""
         return self._world.told(self.state(), seconds)

@@ -8,15 +8,13 @@ from llm_monitor.base.docker.containers import Container, GpuRequest
 from llm_monitor.base.docker.gpus import Assignment, Method
 from llm_monitor.base.errors import SourceError
 from llm_monitor.mock.fleet.layout import Model
-from llm_monitor.mock.identity import container_id, gpu_uuid, pid
+from llm_monitor.mock.identity import address, container_id, gpu_uuid, pid
 from llm_monitor.mock.sources.gpu_processes import Tenants
 from llm_monitor.mock.view import View
 from llm_monitor.mock.world.step import State
 
 PORT = 8000
 _NETWORK = "llm_default"
-# The first address is the gateway's.
-_FIRST_ADDRESS = 2
 _PROJECT = "llm"
 _NONE = Assignment("none")
 
@@ -108,7 +106,7 @@ class SimulatedEngine:
             oom_killed=killed and not running,
             restarts=restarts,
             pid=pid(server, place, 0) if running else 0,
-            networks={_NETWORK: f"172.18.0.{_FIRST_ADDRESS + place}"} if running else {},
+            networks={_NETWORK: address(place)} if running else {},
             ports={},
             exposed=(PORT,) if model else (),
             host_network=False,

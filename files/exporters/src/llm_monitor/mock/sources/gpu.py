@@ -22,7 +22,7 @@ from llm_monitor.gpu.facts import (
 from llm_monitor.gpu.nvml.reader import GpuLostError
 from llm_monitor.gpu.nvml.xids import OnXid
 from llm_monitor.gpu.xids import Counted, Xids
-from llm_monitor.mock.identity import gpu_uuid
+from llm_monitor.mock.identity import gpu_uuid, pci_place
 from llm_monitor.mock.sources.gpu_processes import Tenants
 from llm_monitor.mock.view import View
 from llm_monitor.mock.world.gpus import SLOWDOWN
@@ -38,8 +38,6 @@ _LIMITS = {"slowdown": 89.0, "shutdown": 92.0, "memory_max": 95.0}
 _RESERVED = 614 << 20
 _LINKS = 18
 _GENERATION, _LANES = 5, 16
-# Where eight GPUs on one board sit on the PCI bus; others follow in domains of their own.
-_BUSES = (0x18, 0x2A, 0x3A, 0x5D, 0x9A, 0xAB, 0xBA, 0xDB)
 _SERIAL = 1_650_000_000_000
 
 _MEMORY_WARMER = 6.0
@@ -109,13 +107,13 @@ class SimulatedGpus:
     def identity(self, gpu: Gpu) -> Identity:
         """Return what stays as it is."""
         self._card(gpu)
-        domain, place = divmod(gpu.index, len(_BUSES))
+        domain, bus = pci_place(gpu.index)
         return Identity(
             name=self._plan.fleet.gpu.name,
             driver=_DRIVER,
             cuda=_CUDA,
             vbios=_VBIOS,
-            pci_bus_id=f"{domain:08X}:{_BUSES[place]:02X}:00.0",
+            pci_bus_id=f"{domain:08X}:{bus:02X}:00.0",
             serial=str(_SERIAL + 64 * self._view.server + gpu.index),
             clocks_max=_CLOCKS,
             temperature_limits=_LIMITS,

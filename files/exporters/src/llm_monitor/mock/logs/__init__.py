@@ -1,0 +1,1 @@
+"""What the simulated server's containers and its kernel write to their logs."""
