@@ -10,8 +10,9 @@ from llm_monitor.mock.logs.roll import Roll
 from llm_monitor.mock.logs.span import Fate, Span
 from llm_monitor.mock.world.gateway import REASONS
 
-_REQUESTS = 5
-_FAILURES = 3
+# Enough that the share of errors among the lines is about that among the requests.
+_REQUESTS = 40
+_FAILURES = 2
 _MOVED = 2
 _CHECK_SECONDS = 30.0
 _COOLDOWN_SECONDS = 5
@@ -65,8 +66,7 @@ def _detours(roll: Roll, span: Span) -> None:
     names = span.plan.routes.names
     others = [names[other] if other >= 0 else "" for other in span.plan.routes.fallback]
     moved, lost, cooled = (
-        span.grown(f"gateway.{name}")
-        for name in ("fallbacks", "failed_fallbacks", "cooled")
+        span.grown(f"gateway.{name}") for name in ("fallbacks", "failed_fallbacks", "cooled")
     )
     for place, (name, other) in enumerate(zip(names, others, strict=True)):
         for level, count, text in (

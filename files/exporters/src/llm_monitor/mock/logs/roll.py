@@ -31,9 +31,13 @@ class Roll:
         left_out: How many lines real software would have written besides.
     """
 
-    def __init__(self, begin: float, end: float, chance: Chance) -> None:
-        """Take down what is written from `begin` to `end`, Unix time, with some `chance`."""
+    def __init__(self, begin: float, end: float, chance: Chance, ready: float = 0.0) -> None:
+        """Take down what is written from `begin` to `end`, Unix time, with some `chance`.
+
+        What is spread over that time begins when the software is `ready`.
+        """
         self.left_out = 0
+        self._ready = min(max(ready, begin), end)
         self._begin, self._end = begin, end
         self._chance = chance
         self._lines: list[Line] = []
@@ -65,7 +69,7 @@ class Roll:
         shown = min(number, most)
         self.left_out += number - shown
         for share, chance in self._chance.uniform(shown, 2).tolist():
-            time = self._begin + share * (self._end - self._begin)
+            time = self._ready + share * (self._end - self._ready)
             self.add(time, text(time, chance), stream)
 
     def lines(self) -> list[Line]:

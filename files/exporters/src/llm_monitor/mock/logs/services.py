@@ -8,7 +8,7 @@ from llm_monitor.mock.logs import dialects
 from llm_monitor.mock.logs.roll import Roll
 from llm_monitor.mock.logs.span import Fate, Span
 
-_REQUESTS = 5
+_REQUESTS = 20
 _FAILED = 2
 _CHECK_SECONDS = 30.0
 _MINUTE = 60.0
@@ -37,8 +37,8 @@ class Service:
                 self._say(fate.ended, "ERROR", "fatal error, exiting")
         if fate.began and fate.started is not None:
             self._say(fate.started, "INFO", "starting")
-        if fate.started is not None and self._span.has(ready := fate.started + fate.loading):
-            self._say(ready, "INFO", self._dialect.ready)
+        if self._span.has(fate.ready):
+            self._say(fate.ready, "INFO", self._dialect.ready)
         if fate.up:
             self._works()
 

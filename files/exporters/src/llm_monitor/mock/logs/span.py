@@ -49,6 +49,11 @@ class Fate:
     killed: bool
     failing: bool
 
+    @property
+    def ready(self) -> float:
+        """When it came up, or will, Unix time; 0 while it does not run."""
+        return 0.0 if self.started is None else self.started + self.loading
+
 
 @dataclass(frozen=True, slots=True)
 class Span:

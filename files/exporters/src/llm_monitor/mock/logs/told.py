@@ -38,14 +38,14 @@ def tell(span: Span, seed: int) -> Told:
     caller = caller_of(span)
     rolls: dict[str, Roll] = {}
 
-    def roll_of(name: str, place: int) -> Roll:
+    def roll_of(name: str, place: int, ready: float = 0.0) -> Roll:
         number = (int(span.after.time) * _SERVERS + span.server) * _LOGS + place
-        roll = Roll(span.before.time, span.after.time, Chance(seed, number))
+        roll = Roll(span.before.time, span.after.time, Chance(seed, number), ready)
         rolls[name] = roll
         return roll
 
     for fate in fates:
-        roll = roll_of(fate.name, fate.place)
+        roll = roll_of(fate.name, fate.place, fate.ready)
         if fate.place < span.plan.crew.models:
             Engine(span, fate, roll, caller).write()
             continue

@@ -75,8 +75,7 @@ class Engine:
         serving, fate = self._span.after.serving, self._fate
         counts = ("prompt_tokens", "answer_tokens", "completed", "aborted", "preemptions")
         prompts, answers, completed, aborted, preempted = (
-            self._span.grown(f"serving.{name}")[fate.place]
-            for name in counts
+            self._span.grown(f"serving.{name}")[fate.place] for name in counts
         )
         figures = prompts + answers, serving.running[self._here], serving.waiting[self._here]
         if not fate.began and any(figures):
@@ -119,8 +118,8 @@ class Engine:
             time = started + share * fate.loading
             if self._span.has(time):
                 self._log(time, "INFO", "core.py:214", text, _CORE)
-        if self._span.has(time := started + fate.loading):
-            self._roll.add(time, f"{_API} INFO:     Application startup complete.", "stderr")
+        if self._span.has(fate.ready):
+            self._roll.add(fate.ready, f"{_API} INFO:     Application startup complete.", "stderr")
 
     def _stops(self, time: float) -> None:
         for text in ("Shutting down", "Application shutdown complete."):

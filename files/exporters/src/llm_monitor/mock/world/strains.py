@@ -38,7 +38,7 @@ def on_containers(
     return containers.Strain(
         time=moment.time,
         stopped=stopped,
-        exit_code=np.where(codes == 0, 1.0, codes),
+        exit_code=np.where(forces.flags("container_stop", names), codes, 1.0),
         run=forces.values("restart_loop", names),
         kills=forces.values("container_oom", names) * moment.seconds / _HOUR,
         sick=forces.flags("unhealthy", names) | silent,
