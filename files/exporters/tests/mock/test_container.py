@@ -142,7 +142,7 @@ def test_a_leak_shows_as_another_containers_memory() -> None:
     assert len(leaking.by(f"{C}gpu_assigned", "container", gpu_uuid=gpu_uuid(0, 7))) == 2
 
 
-@pytest.mark.parametrize(("code", "kills"), [(1, 0), (143, 1)])
+@pytest.mark.parametrize(("code", "kills"), [(0, 0), (1, 0), (143, 1)])
 def test_container_stop_ends_it_with_its_code(code: int, kills: int) -> None:
     life = Life().go_on(HOUR).befall("container_stop", "redis", code).go_on(4 * STEP)
     down = told(life)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from exporter_testing.process import Start, wait_for
+from exporter_testing.process import EXPORTER, Start, free_port, wait_for
 from exporter_testing.simulated import START, Life
 from llm_monitor.base.collection.collector import Deadline
 from llm_monitor.base.metrics.family import Value
@@ -27,6 +27,7 @@ from llm_monitor.mock.stage import Stage
 from llm_monitor.mock.world.world import World
 
 LONG_UP = 1200.0
+WRITTEN = r'log_lines_total\{result="written"\} [1-9]'
 STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 
 
@@ -199,13 +200,18 @@ def test_the_mock_counts_lines_if_it_writes_any(life: Life, tmp_path: Path) -> N
     assert not counted(StageCollector(stage))
 
 
-def test_a_running_mock_writes(start_exporter: Start, tmp_path: Path) -> None:
-    folder = tmp_path / "logs"
-    running = start_exporter("mock", {"MOCK__LOGS": str(folder), "MOCK__SPEED": "30"})
+@pytest.mark.slow
+def test_a_running_mock_writes(start: Start, tmp_path: Path) -> None:
+    folder, port = tmp_path / "logs", free_port()
+    settings = {"PORT": str(port), "LOGS": str(folder), "SPEED": "30", "EXPORTERS": "node"}
+    variables = {f"LLM_MONITOR_MOCK__{name}": value for name, value in settings.items()}
+    running = start([EXPORTER, "mock"], port, variables, ready=False)
+    # It lives through a day before it answers.
+    wait_for(running.answers, 120)
 
     wait_for(lambda: path(folder, "vllm-phi3-mini").exists(), 20)
     record = json.loads(path(folder, "vllm-phi3-mini").read_text().splitlines()[0])
     assert "(APIServer pid=1)" in record["log"]
-    page = running.client.get("/metrics").text
-    assert re.search(r'log_lines_total\{result="written"\} [1-9]', page)
+    wait_for(lambda: bool(re.search(WRITTEN, running.get("/metrics").text)), 20)
+    page = running.get("/metrics").text
     assert 'llm_monitor_mock_collector_success{collector="logs"} 1' in page

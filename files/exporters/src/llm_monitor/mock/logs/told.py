@@ -29,10 +29,10 @@ class Told(NamedTuple):
 
 
 def tell(span: Span, seed: int) -> Told:
-    """Return what is written in `span`: the same for the same seed, and no more than a screenful.
+    """Return what is written in `span`: always the same for the same seed.
 
-    Of what happens often, such as requests, a sample is written. Of what happened several times
-    in a long span only the last time may be known.
+    However long the span is, of each kind of thing there are but a few lines. Of what happened
+    several times in a long span, such as restarts of a container, only the last time is told.
     """
     fates = list(span.fates())
     caller = caller_of(span)
