@@ -1,4 +1,4 @@
-"""`llm-monitor-healthcheck PORT`: the probe of a container, with nothing but the standard library.
+"""`llm-monitor-healthcheck PORT…`: the probe of a container, with nothing but the standard library.
 
 It opens a socket by hand because it starts every few seconds, and an HTTP client costs more than
 all the rest.
@@ -25,10 +25,11 @@ def ready(port: int) -> bool:
 
 
 def main() -> None:
-    """Exit with 0 when the exporter on the port given is ready, with 1 when not."""
+    """Exit with 0 when the exporters on the ports given are all ready, with 1 when not."""
     ports = sys.argv[1:]
-    if len(ports) != 1 or not (ports[0].isascii() and ports[0].isdigit()):
-        sys.exit("usage: llm-monitor-healthcheck PORT")
-    if not 0 < int(ports[0]) <= 65535:
-        sys.exit(f"llm-monitor-healthcheck: {ports[0]} is not a port, 1 to 65535")
-    sys.exit(0 if ready(int(ports[0])) else 1)
+    if not ports or not all(port.isascii() and port.isdigit() for port in ports):
+        sys.exit("usage: llm-monitor-healthcheck PORT…")
+    for port in ports:
+        if not 0 < int(port) <= 65535:
+            sys.exit(f"llm-monitor-healthcheck: {port} is not a port, 1 to 65535")
+    sys.exit(0 if all(ready(int(port)) for port in ports) else 1)
