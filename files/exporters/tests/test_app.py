@@ -87,8 +87,11 @@ def test_the_page_for_people_needs_no_other_server() -> None:
                 assert text in page.text
             assert "//" not in page.text
             assert "<script" not in page.text
+            assert "<strong>Only a &lt;toy&gt;.</strong>" in page.text
+        schema = await client.get("/openapi.json")
+        assert schema.json()["info"]["description"] == "Only a <toy>."
 
-    with_client(check, replace(toy_exporter(good()), router=router))
+    with_client(check, replace(toy_exporter(good()), router=router, note="Only a <toy>."))
 
 
 def test_metrics_answers_itself_without_a_redirect() -> None:

@@ -27,6 +27,7 @@ class Exporter:
         vital: Names of the collectors of which one has to succeed for `up` to be 1; empty: any.
         parts: Exporters that it consists of besides its own collectors.
         answers: Whether it answers scrapes now.
+        note: What everybody should know who opens its page; nothing usually.
 
     Raises:
         DeclarationError: When names or families are declared twice or by nobody.
@@ -41,6 +42,7 @@ class Exporter:
     vital: frozenset[str] = frozenset()
     parts: "Sequence[Part]" = ()
     answers: Callable[[], bool] = lambda: True
+    note: str = ""
 
     def __post_init__(self) -> None:
         """Check that every family belongs to exactly one collector, and every name is used once.

@@ -29,13 +29,16 @@ from llm_monitor.vllm import exporter as vllm
 S = TypeVar("S", bound=ExporterSettings)
 Play = Callable[[View], Exporter]
 
+# What everybody is told who opens an exporter's page.
+NOTE = "A simulation: the server, GPUs, models and users that are told of here do not exist."
+
 # What the exporter wants to know before it asks anybody; here it asks nobody.
 _NO_LANGFUSE = {"url": "https://langfuse.invalid", "public_key": "none", "secret_key": "none"}
 
 
 def play(view: View, names: Iterable[str]) -> list[Exporter]:
     """Return the exporters `names` of the server in `view`."""
-    return [replace(_PLAYS[name](view), answers=_answers(view, name)) for name in names]
+    return [replace(_PLAYS[name](view), answers=_answers(view, name), note=NOTE) for name in names]
 
 
 def _node(view: View) -> Exporter:

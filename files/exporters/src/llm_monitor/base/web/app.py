@@ -23,6 +23,7 @@ def create_app(engine: Engine | Together, credentials: Credentials) -> App:
     app = FastAPI(
         title=f"llm-monitor {exporter.name} exporter",
         version=VERSION,
+        description=exporter.note,
         docs_url=None,
         redoc_url=None,
         openapi_tags=[{"name": "exporter", "description": "What every exporter answers."}],

@@ -22,7 +22,7 @@ th, td {{ border-bottom: 1px solid #ccc; padding: .4rem .8rem .4rem 0; text-alig
 </head>
 <body>
 <h1>{title}</h1>
-<p>Version {version}. For programs: <a href="openapi.json">openapi.json</a>.</p>
+{note}<p>Version {version}. For programs: <a href="openapi.json">openapi.json</a>.</p>
 <table>
 <tr><th>Request</th><th>Answer</th></tr>
 {rows}
@@ -40,7 +40,9 @@ def render(schema: Mapping[str, Any]) -> str:
         for method, operation in operations.items()
     ]
     about = {key: escape(schema["info"][key]) for key in ("title", "version")}
-    return _PAGE.format(rows="\n".join(rows), **about)
+    note = escape(schema["info"].get("description", ""))
+    note = f"<p><strong>{note}</strong></p>\n" if note else ""
+    return _PAGE.format(rows="\n".join(rows), note=note, **about)
 
 
 def _row(path: str, method: str, summary: str) -> str:
