@@ -76,6 +76,8 @@ def test_a_check_of_good_settings_is_silent_and_starts_nothing(
         ("node", {"NODE__PORT": "http", "AUTH__TOKN": "s3cret"}),
         ("node", {"AUTH__TOKEN_FILE": "/does/not/exist"}),
         ("node", {"SETTINGS_FILE": "/does/not/exist"}),
+        ("mock", {"MOCK__SCENARIO": "doom"}),
+        ("mock", {"MOCK__FLEET": "/does/not/exist", "NODE__PORT": "9100"}),
         ("nod", {}),
         ("", {}),
     ],
@@ -130,6 +132,8 @@ def test_the_health_check_tells_a_hung_first_collection(start: Start) -> None:
     both = start(toys, second)
     assert run(HEALTHCHECK, str(second)).returncode == 0
     assert run(HEALTHCHECK, str(first)).returncode == 1
+    assert run(HEALTHCHECK, str(second), str(second)).returncode == 0
+    assert run(HEALTHCHECK, str(second), str(first)).returncode == 1
     assert both.terminate() < 5
 
 

@@ -3,19 +3,21 @@
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from llm_monitor.base.config.model import ExporterSettings
+from llm_monitor.base.errors import SettingsError
 from llm_monitor.base.exporter import Exporter, Part
 from llm_monitor.mock.api import create_router
 from llm_monitor.mock.clock import VirtualClock
 from llm_monitor.mock.collectors import StageCollector
+from llm_monitor.mock.fleet.layout import Fleet
 from llm_monitor.mock.fleet.reading import read_fleet, usual_fleet
 from llm_monitor.mock.logs.writer import LogWriter
 from llm_monitor.mock.metrics import FAMILIES
-from llm_monitor.mock.parts import PLAYED, play
+from llm_monitor.mock.parts import NOTE, PLAYED, play
 from llm_monitor.mock.scenario.library import Library
 from llm_monitor.mock.stage import Stage
 
@@ -57,15 +59,39 @@ class Settings(ExporterSettings):
         description=f"some of {', '.join(PLAYED)}, each with =PORT if it has a port of its own"
     )
 
+    @model_validator(mode="after")
+    def can_be_played(self) -> Self:
+        """Read the files that are named: what is wrong in them is wrong with the settings.
 
-def build(settings: Settings, clock: VirtualClock | None = None) -> Exporter:
-    """Return the mock of a server, whose time `clock` tells; it begins now unless told otherwise.
+        Raises:
+            SettingsError: When the scenario is unknown, or a file of the user's is wrong.
+        """
+        read(self)
+        return self
+
+
+def read(settings: Settings) -> tuple[Fleet, Library]:
+    """Return what the server has and what can happen to it, as `settings` say.
 
     Raises:
         SettingsError: When the scenario is unknown, or a file of the user's is wrong.
     """
     fleet = read_fleet(Path(settings.fleet)) if settings.fleet else usual_fleet()
     library = Library(fleet, Path(settings.scenarios) if settings.scenarios else None)
+    if settings.scenario not in library.names():
+        known = ", ".join(library.names())
+        problem = f"mock.scenario: {settings.scenario!r} is no scenario; expected one of {known}"
+        raise SettingsError([problem])
+    return fleet, library
+
+
+def build(settings: Settings, clock: VirtualClock | None = None) -> Exporter:
+    """Return the mock of a server, whose time `clock` tells; it begins now unless told otherwise.
+
+    Raises:
+        SettingsError: When a file of the user's has become wrong.
+    """
+    fleet, library = read(settings)
     clock = clock or VirtualClock(time.time(), settings.speed)
     stage = Stage(fleet, library, settings.scenario, clock, settings.seed)
     logs = LogWriter(stage.view(), Path(settings.logs), settings.seed) if settings.logs else None
@@ -77,4 +103,5 @@ def build(settings: Settings, clock: VirtualClock | None = None) -> Exporter:
         watchers=[] if logs is None else [logs],
         router=create_router(stage),
         parts=[Part(part, settings.exporters[part.name]) for part in parts],
+        note=NOTE,
     )

@@ -71,6 +71,9 @@ def _section(
     values = _with_secrets(model, raw, path, problems)
     try:
         return model.model_validate(values)
+    except SettingsError as error:
+        problems.extend(error.problems)
+        return None
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=False)
         problems.extend(_sentence(model, path, one, values, also) for one in found)
