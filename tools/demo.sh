@@ -8,8 +8,6 @@ if [ "${1:-}" = down ]; then
   exec "${ansible[@]}" playbooks/uninstall.yml -e llm_monitor_delete_data=true
 fi
 
-tools/fake_nvml.sh .cache/fake-nvml
-
 registry=https://registry-1.docker.io/v2/
 rolled_out=/opt/llm-monitor/prometheus/compose.yaml
 source=registry
@@ -31,4 +29,6 @@ then
   echo "Every component of the demo can be had that way. If you run a playbook yourself, add:"
   echo "  -e llm_monitor_image_source=distro"
 fi
-exec "${ansible[@]}" playbooks/site.yml -e "llm_monitor_image_source=$source"
+"${ansible[@]}" playbooks/site.yml -e "llm_monitor_image_source=$source"
+echo "GPUs, models, LiteLLM and Langfuse are simulated: they do not exist. Host and containers are this machine's own."
+echo "make mock SCENARIO=high_load lets the simulation have a busy day; make mock lists what else can happen."

@@ -181,6 +181,7 @@ class _Check:
             *_exporter_rules.reach_problems(self.settings),
             *_exporter_rules.network_problems(self.settings.get("exporters_networks")),
             *_exporter_rules.endpoint_problems(self.settings.get("exporters_vllm_endpoints")),
+            *_exporter_rules.mock_problems(self.settings),
             *_exporter_rules.source_problems(self.settings, services),
             *self._of_secrets(),
             *_exporter_rules.exposure_problems(self.settings, services),

@@ -12,12 +12,13 @@ description:
   - Gives the target groups of every exporter job, as Prometheus' C(static_configs) has them, so that no list of targets
     is written by hand.
   - A host's own exporters are reached over the compose network, those of other hosts at their
-    C(exporters_scrape_address), else C(ansible_host), else inventory name.
+    C(exporters_scrape_address), else C(ansible_host), else inventory name. The exporters in C(exporters_mocked) have
+    the job and the port that they would have by themselves, but C(mock) answers there.
   - Which exporters a host runs is what the inventory says in C(exporters_enabled), else
     P(llmops.monitoring.usual_exporters#filter).
-  - Otherwise only the inventory's variables of a host count (C(llm_monitor_components), C(exporters_<name>_port),
-    C(llm_monitor_exporter_port_base), C(exporters_scrape_address)), never facts, so a host that is down or
-    outside of C(--limit) keeps its targets.
+  - Otherwise only the inventory's variables of a host count (C(llm_monitor_components), C(exporters_mocked),
+    C(exporters_<name>_port), C(llm_monitor_exporter_port_base), C(exporters_scrape_address)), never facts, so a host
+    that is down or outside of C(--limit) keeps its targets.
 positional: hosts, hostvars, this_host
 options:
   _input:
@@ -55,7 +56,7 @@ _value:
 """
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.llmops.monitoring.plugins.filter.usual_exporters import usual_exporters
+from ansible_collections.llmops.monitoring.plugins.filter.usual_exporters import mocked_exporters, usual_exporters
 
 
 def _port(name: str, exporter: dict[str, int], host: dict[str, object]) -> object:
@@ -97,8 +98,10 @@ def exporter_targets(
         if not isinstance(components, list) or "exporters" not in components:
             continue
         names = host["exporters_enabled"] if "exporters_enabled" in host else usual_exporters(host)
+        mocked = mocked_exporters(host)
         for name in _known(host_name, names, catalogue):
-            address = f"{name}-exporter" if host_name == this_host else _address(host_name, host)
+            answers = "mock" if name in mocked else name
+            address = f"{answers}-exporter" if host_name == this_host else _address(host_name, host)
             port = _port(name, catalogue[name], host)
             targets[name].append({"targets": [f"{address}:{port}"], "labels": {"instance": host_name}})
     return targets

@@ -43,6 +43,14 @@ _EXPORTERS_ADDRESSES = (
     ("langfuse", "url"),
 )
 
+# What of mock's settings has a variable of its own, which more than its file follows.
+_MOCK_SETTINGS = (
+    ("exporters", "exporters_mocked"),
+    ("fleet", "exporters_mock_fleet"),
+    ("scenarios", "exporters_mock_scenarios"),
+)
+_SCENARIO = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+
 _NETWORK = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 # The engine has these itself, and lets no container of Compose join them beside others.
 _BUILT_IN_NETWORKS = ("bridge", "host", "none")
@@ -99,7 +107,7 @@ def reach_problems(settings: Mapping[str, Any]) -> list[str]:
 
 def network_problems(names: Any) -> list[str]:
     """Return a complaint for each name in exporters_networks that containers can't join a network by."""
-    listed = [str(name) for name in names] if isinstance(names, list) else []
+    listed = _listed(names)
     problems = [
         f"exporters_networks has {name!r}: must be the name of a network that `docker network ls` shows, but none of "
         f"the engine's own: {', '.join(_BUILT_IN_NETWORKS)}"
@@ -139,14 +147,44 @@ def address_problems(settings: Mapping[str, Any]) -> list[str]:
     return [f"{name} {_SERVICE_URL}" for name, url in _own_addresses(settings).items() if not is_service_url(url)]
 
 
+def mock_problems(settings: Mapping[str, Any]) -> list[str]:
+    """Return a complaint for each variable of the mock that would have no effect, or only half of it."""
+    enabled, mocked = _listed(settings.get("exporters_enabled")), _listed(settings.get("exporters_mocked"))
+    problems = [
+        f"exporters_mocked has {name!r}, which exporters_enabled lacks: add it there, or leave exporters_enabled unset"
+        for name in mocked
+        if name not in enabled
+    ]
+    if mocked and "mock" not in enabled:
+        problems.append(
+            f"exporters_mocked has {', '.join(mocked)}, but exporters_enabled lacks 'mock', which plays that: add it "
+            "there, or leave exporters_enabled unset"
+        )
+    section = _lowered(_lowered(settings.get("exporters_settings")).get("mock"))
+    problems += [
+        f"exporters_settings has 'mock.{setting}': set {variable} instead"
+        for setting, variable in _MOCK_SETTINGS
+        if setting in section
+    ]
+    scenarios = settings.get("exporters_mock_scenarios")
+    return problems + [
+        f"exporters_mock_scenarios has {str(name)!r}: a scenario's name must be letters, digits, dashes and "
+        "underscores, and begin with a letter or digit"
+        for name in (scenarios if isinstance(scenarios, Mapping) else ())
+        if not _SCENARIO.fullmatch(str(name))
+    ]
+
+
 def source_problems(settings: Mapping[str, Any], services: Sequence[str] | None) -> list[str]:
     """Return a complaint for each exporter that has nothing to ask, or two ways to ask one thing."""
     if services is not None and "exporters" not in services:
         return []
-    enabled = settings.get("exporters_enabled")
+    # What mock plays asks nobody.
+    mocked = _listed(settings.get("exporters_mocked"))
+    started = [name for name in _listed(settings.get("exporters_enabled")) if name not in mocked]
     sections = _lowered(settings.get("exporters_settings"))
-    asked = [name for name in enabled or () if name not in sections]
-    problems = _docker_problems(settings, services, enabled or (), sections)
+    asked = [name for name in started if name not in sections]
+    problems = _docker_problems(settings, services, started, sections)
     if "litellm" in asked and not settings.get("exporters_litellm_url"):
         problems.append("exporters_enabled has 'litellm': set exporters_litellm_url, or take it off the list")
     return problems + (_langfuse_problems(settings) if "langfuse" in asked else [])
@@ -224,6 +262,10 @@ def _of_endpoints(endpoints: Any, name: str = "exporters_vllm_endpoints") -> Ite
     for index, endpoint in enumerate(endpoints if isinstance(endpoints, list) else ()):
         if isinstance(endpoint, Mapping):
             yield f"{name}[{index}].url", endpoint.get("url")
+
+
+def _listed(names: Any) -> list[str]:
+    return [str(name) for name in names] if isinstance(names, list) else []
 
 
 def _lowered(section: Any) -> dict[str, Any]:
