@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test lint sanity units integration molecule test-gpu test-gpu-wheels bench docs compiler engine clean
+.PHONY: help demo demo-down mock test lint sanity units integration molecule test-gpu test-gpu-wheels bench docs compiler engine clean
 
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -20,6 +20,9 @@ demo: .venv/ansible ## Roll out on this machine and show where everything is (sa
 
 demo-down: .venv/ansible ## Remove all that `make demo` rolled out, its data too
 	@tools/demo.sh down
+
+mock: ## Let the demo's simulation play SCENARIO; without one, list what it can play
+	@'$(PYTHON)' tools/mock.py '$(SCENARIO)'
 
 test: lint units integration molecule ## Everything that can be tested on this machine
 	@python tools/summary.py

@@ -1,0 +1,120 @@
+"""What `make mock` says and does, with a real mock that wants a token."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+EXPORTER = Path(sys.executable).with_name("llm-monitor-exporter")
+TOKEN = "sw0rdfish"
+
+Make = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Yield where a mock listens."""
+    log = tmp_path_factory.mktemp("mock") / "log"
+    address = f"http://127.0.0.1:{(port := free_port())}"
+    clean = {name: text for name, text in os.environ.items() if not name.startswith("LLM_MONITOR_")}
+    mine = {"MOCK__PORT": str(port), "MOCK__EXPORTERS": "gpu", "AUTH__TOKEN": TOKEN}
+    environment = {**clean, **{f"LLM_MONITOR_{name}": text for name, text in mine.items()}}
+    with (
+        log.open("w") as output,
+        subprocess.Popen([EXPORTER, "mock"], stdout=output, stderr=output, env=environment) as process,
+    ):
+        end = time.monotonic() + 30
+        while not is_ready(address):
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < end, log.read_text()
+            time.sleep(0.1)
+        yield address
+        process.terminate()
+
+
+def is_ready(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{address}/ready", timeout=5) as answer:
+            ready: bool = answer.status == 200
+            return ready
+    except urllib.error.URLError:
+        return False
+
+
+@pytest.fixture
+def make(url: str, tmp_path: Path) -> Make:
+    """Return a function that runs `make mock` with variables, by default for that mock and with its token."""
+    token = tmp_path / "token"
+    token.write_text(f"{TOKEN}\n")
+
+    def run(**variables: str) -> subprocess.CompletedProcess[str]:
+        told = {"MOCK_URL": url, "MOCK_TOKEN_FILE": str(token), "PYTHON": sys.executable, **variables}
+        return subprocess.run(
+            ["make", "--silent", "mock", *(f"{name}={text}" for name, text in told.items())],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run
+
+
+def test_it_plays_a_scenario_and_lists_it_as_the_one_that_is_played(make: Make) -> None:
+    played = make(SCENARIO="degraded")
+    assert played.returncode == 0, played.stderr
+    assert played.stdout.startswith("Now it plays degraded: ")
+    listed = make().stdout
+    assert re.findall(r"^\* (\w+)  +\w", listed, re.MULTILINE) == ["degraded"]
+    assert {"normal", "failure", "gpu_lost"} <= set(re.findall(r"^  (\w+)  +\w", listed, re.MULTILINE))
+    assert make(SCENARIO="normal").returncode == 0
+    assert re.findall(r"^\* (\w+)", make().stdout, re.MULTILINE) == ["normal"]
+
+
+def test_an_unknown_scenario_is_answered_with_those_there_are(make: Make) -> None:
+    refused = make(SCENARIO="doom")
+    assert refused.returncode != 0
+    assert "'doom' is no scenario; there are:\n" in refused.stderr
+    assert {"normal", "high_load", "xid"} <= set(re.findall(r"\w+", refused.stderr))
+
+
+def test_it_says_that_nothing_answers(make: Make) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    refused = make(MOCK_URL=url)
+    assert refused.returncode != 0
+    assert f"No simulation answers at {url}" in refused.stderr
+    assert "`make demo` starts one" in refused.stderr
+
+
+def test_a_token_that_is_missing_is_asked_for(make: Make, tmp_path: Path) -> None:
+    refused = make(MOCK_TOKEN_FILE="")
+    assert refused.returncode != 0
+    assert "wants a token: name a file" in refused.stderr
+    nowhere = make(MOCK_TOKEN_FILE=str(tmp_path / "nowhere"))
+    assert nowhere.returncode != 0
+    assert "No such file" in nowhere.stderr
+    assert TOKEN not in refused.stderr + nowhere.stderr
+
+
+def test_what_is_no_mock_is_told(make: Make, url: str) -> None:
+    refused = make(MOCK_URL=f"{url}/gpu")
+    assert refused.returncode != 0
+    assert f"{url}/gpu is no mock, or not well: it answers with 404" in refused.stderr
