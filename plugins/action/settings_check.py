@@ -181,7 +181,7 @@ class _Check:
             *_exporter_rules.reach_problems(self.settings),
             *_exporter_rules.network_problems(self.settings.get("exporters_networks")),
             *_exporter_rules.endpoint_problems(self.settings.get("exporters_vllm_endpoints")),
-            *_exporter_rules.mock_problems(self.settings),
+            *_exporter_rules.mock_problems(self.settings, self._exporters()),
             *_exporter_rules.source_problems(self.settings, services),
             *self._of_secrets(),
             *_exporter_rules.exposure_problems(self.settings, services),
@@ -203,10 +203,13 @@ class _Check:
 
     def _of_exporters_settings(self) -> list[str]:
         """Return what exporters_settings has that means nothing to any exporter."""
-        exporters = self.roles.computed_values.get("exporters_catalogue", {})
         return _exporter_rules.name_problems(
-            self.settings.get("exporters_settings"), exporters, self.shared_by_exporters
+            self.settings.get("exporters_settings"), self._exporters(), self.shared_by_exporters
         )
+
+    def _exporters(self) -> Iterable[str]:
+        exporters: Iterable[str] = self.roles.computed_values.get("exporters_catalogue", {})
+        return exporters
 
     def _of_secrets(self) -> Iterator[str]:
         """Yield a problem for every secret that would stand in a configuration; its value is never told."""

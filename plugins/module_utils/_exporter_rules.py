@@ -147,13 +147,14 @@ def address_problems(settings: Mapping[str, Any]) -> list[str]:
     return [f"{name} {_SERVICE_URL}" for name, url in _own_addresses(settings).items() if not is_service_url(url)]
 
 
-def mock_problems(settings: Mapping[str, Any]) -> list[str]:
+def mock_problems(settings: Mapping[str, Any], exporters: Iterable[str]) -> list[str]:
     """Return a complaint for each variable of the mock that would have no effect, or only half of it."""
+    known = list(exporters)
     enabled, mocked = _listed(settings.get("exporters_enabled")), _listed(settings.get("exporters_mocked"))
     problems = [
         f"exporters_mocked has {name!r}, which exporters_enabled lacks: add it there, or leave exporters_enabled unset"
         for name in mocked
-        if name not in enabled
+        if name in known and name not in enabled
     ]
     if mocked and "mock" not in enabled:
         problems.append(

@@ -57,7 +57,13 @@ def place(tmp_path: Path) -> Place:
         ]
         (tmp_path / "play.yml").write_text(json.dumps([{"hosts": "demo", "roles": roles}]))
         opt = tmp_path / "opt/llm-monitor"
-        settings = {"llm_monitor_dir": str(opt), "llm_monitor_image_source": "distro", **variables}
+        settings = {
+            "llm_monitor_dir": str(opt),
+            "llm_monitor_image_source": "distro",
+            # The demo's; most tests are about exporters that are real.
+            "exporters_mocked": [],
+            **variables,
+        }
         done = subprocess.run(
             ["ansible-playbook", "-i", "inventories/demo", "--diff", tmp_path / "play.yml", "-e", json.dumps(settings)],
             cwd=ROOT,

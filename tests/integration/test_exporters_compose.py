@@ -155,6 +155,80 @@ def test_networks_of_others_are_joined_by_those_that_ask_them(place: Place) -> N
     assert set(read["services"]["container-exporter"]["networks"]) == {"default"}
 
 
+FLEET: dict[str, Any] = {
+    "host": {"cpus": 8, "memory": 64},
+    "gpu": {"count": 1, "name": "NVIDIA H200", "memory": 150.754, "bandwidth": 4.8e12, "compute": 989.0e12},
+    "models": [
+        {"name": "mine", "path": "me/mine", "container": "vllm-mine", "gpus": [0], "parameters": 8.0, "token": 131072}
+    ],
+}
+OWN = {"rush": {"description": "Many users.", "load": 4, "events": [{"fault": "disk_fill", "target": "/"}]}}
+MOCKED = ["gpu", "vllm", "litellm", "langfuse"]
+
+
+def test_mocked_exporters_have_one_container_that_reaches_nothing(place: Place) -> None:
+    placed = place("exporters", exporters_mocked=MOCKED, exporters_networks=["llm"], **SECRETS)
+    settings, read = yaml.safe_load(placed.text("settings.yaml")), composed(placed)
+    services = read["services"]
+    assert set(services) == {"node-exporter", "container-exporter", "mock-exporter"}
+    ports = {"gpu": 9445, "vllm": 9902, "litellm": 9901, "langfuse": 9903}
+    assert settings["mock"]["exporters"] == ports
+    # What real containers have to do with simulated GPUs is nothing.
+    assert set(settings) == {"log_level", "container", "mock"}
+    assert set(settings["container"]) == {"docker"}
+    mock = services["mock-exporter"]
+    assert {(one["host_ip"], int(one["published"]), one["target"]) for one in mock["ports"]} == {
+        ("127.0.0.1", port, port) for port in (9910, *ports.values())
+    }
+    assert mock["healthcheck"]["test"][1:] == ["llm-monitor-healthcheck", "9910", *map(str, ports.values())]
+    assert set(mounts(mock)) == {"/etc/llm-monitor", "/run/secrets/bearer_token"}
+    assert not {"runtime", "pid", "group_add", "extra_hosts"} & set(mock)
+    assert set(mock["networks"]) == {"default"} == set(read["networks"])
+    assert {path.name for path in placed.secrets.iterdir()} == {"bearer_token"}
+
+
+def test_the_mock_alone_plays_everything_on_its_own_port(place: Place) -> None:
+    placed = place("exporters", exporters_enabled=["mock"], exporters_settings={"mock": {"scenario": "gpu_lost"}})
+    read = composed(placed)
+    assert yaml.safe_load(placed.text("settings.yaml"))["mock"] == {"scenario": "gpu_lost"}
+    assert [one["target"] for one in read["services"]["mock-exporter"]["ports"]] == [9910]
+    assert "volumes" not in read
+
+
+def test_the_mock_plays_the_inventory_s_own_server_and_scenarios(place: Place) -> None:
+    chosen = {"mock": {"scenario": "rush", "seed": 7}}
+    placed = place(
+        "exporters",
+        exporters_mocked=MOCKED,
+        exporters_mock_fleet=FLEET,
+        exporters_mock_scenarios=OWN,
+        exporters_settings=chosen,
+    )
+    assert yaml.safe_load(placed.text("mock/fleet.yaml")) == FLEET
+    assert yaml.safe_load(placed.text("mock/scenarios/rush.yaml")) == OWN["rush"]
+    settings = yaml.safe_load(placed.text("settings.yaml"))["mock"]
+    assert (settings["scenario"], settings["seed"]) == ("rush", 7)
+    assert settings["fleet"] == "/etc/llm-monitor/mock/fleet.yaml"
+    assert settings["scenarios"] == "/etc/llm-monitor/mock/scenarios"
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({"exporters_settings": {"mock": {"scenario": "doom"}}}, "mock.scenario: 'doom' is no scenario; expected one"),
+        ({"exporters_mock_fleet": {**FLEET, "gpus": 3}}, r"mock/fleet\.yaml:\d+: gpus: there is no such key"),
+        (
+            {"exporters_mock_scenarios": {"rush": {**OWN["rush"], "load": "much"}}},
+            r"mock/scenarios/rush\.yaml:\d+: load: 'much' is not allowed; expected",
+        ),
+    ],
+)
+def test_what_the_mock_can_t_play_changes_nothing(place: Place, variables: dict[str, Any], words: str) -> None:
+    with pytest.raises(AssertionError, match=words) as refusal:
+        place("exporters", exporters_mocked=MOCKED, **variables)
+    assert "changed=0" in str(refusal.value)
+
+
 def test_settings_that_an_exporter_refuses_change_nothing(place: Place) -> None:
     with pytest.raises(AssertionError, match="url needs public_key and secret_key") as refusal:
         place("exporters", exporters_langfuse_url="https://langfuse.example.com")

@@ -78,6 +78,15 @@ def test_targets_come_from_the_inventory(place: Place) -> None:
     assert jobs["node"]["static_configs"] == [{"targets": ["node-exporter:9100"], "labels": {"instance": "demo"}}]
 
 
+def test_mocked_exporters_are_scraped_as_what_they_play(place: Place) -> None:
+    config = yaml.safe_load(place("prometheus", exporters_mocked=["gpu", "vllm"]).text("prometheus.yml"))
+    jobs = {job["job_name"]: job for job in config["scrape_configs"]}
+    assert jobs["gpu"]["static_configs"] == [{"targets": ["mock-exporter:9445"], "labels": {"instance": "demo"}}]
+    assert jobs["mock"]["static_configs"] == [{"targets": ["mock-exporter:9910"], "labels": {"instance": "demo"}}]
+    (discovery,) = jobs["vllm-engine"]["http_sd_configs"]
+    assert discovery["url"] == "http://mock-exporter:9902/api/v1/targets"
+
+
 @pytest.mark.parametrize(
     ("variables", "words"),
     [

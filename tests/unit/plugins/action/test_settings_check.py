@@ -135,6 +135,36 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"exporters_settings": {"auth": {"token": SECRET}}},
         ["exporters_settings has 'auth'", "set exporters_bearer_token"],
     ),
+    "mocked-unknown": (
+        {"exporters_mocked": ["gpu", "grafana"]},
+        ["exporters_mocked", "'grafana' is none of: node, gpu, container, litellm, vllm, langfuse"],
+    ),
+    "mocked-itself": ({"exporters_mocked": ["mock"]}, ["exporters_mocked", "'mock' is none of: node"]),
+    "mocked-no-list": ({"exporters_mocked": "gpu"}, ["exporters_mocked is 'gpu'", "must be a list"]),
+    "mocked-not-enabled": (
+        {"exporters_mocked": ["gpu"], "exporters_enabled": ["node", "mock"]},
+        ["exporters_mocked has 'gpu', which exporters_enabled lacks", "leave exporters_enabled unset"],
+    ),
+    "mocked-by-nobody": (
+        {"exporters_mocked": ["gpu"], "exporters_enabled": ["node", "gpu"]},
+        ["exporters_mocked has gpu, but exporters_enabled lacks 'mock'"],
+    ),
+    "mocked-port-twice": (
+        {"exporters_mocked": ["langfuse"], "exporters_langfuse_port": 9910},
+        ["exporters_langfuse_port and exporters_mock_port are both 9910"],
+    ),
+    "mocked-by-settings": (
+        {"exporters_settings": {"mock": {"Exporters": "gpu=9445"}}},
+        ["exporters_settings has 'mock.exporters': set exporters_mocked instead"],
+    ),
+    "mock-fleet-by-settings": (
+        {"exporters_settings": {"mock": {"fleet": "/srv/fleet.yaml"}}},
+        ["exporters_settings has 'mock.fleet': set exporters_mock_fleet instead"],
+    ),
+    "mock-scenario-in-a-folder": (
+        {"exporters_mock_scenarios": {"days/rush": {"load": 4}}},
+        ["exporters_mock_scenarios has 'days/rush'", "letters, digits, dashes and underscores"],
+    ),
     "exporters-key": (
         {"exporters_settings": {"LiteLLM": {"api_key": SECRET}}},
         ["exporters_settings has 'litellm.api_key'", "set exporters_litellm_api_key"],
@@ -372,6 +402,13 @@ RIGHT: dict[str, dict[str, Any]] = {
             "container": {"docker": "http://docker-proxy:2375"},
         },
     },
+    "mocked-without-anything-to-ask": {
+        "llm_monitor_components": ["exporters"],
+        "exporters_mocked": ["gpu", "container", "litellm", "vllm", "langfuse"],
+        "exporters_mock_scenarios": {"rush_hour": {"load": 4}},
+        "exporters_settings": {"mock": {"scenario": "rush_hour"}},
+    },
+    "mock-alone": {"exporters_enabled": ["mock"], "llm_monitor_exporter_port_base": 8080},
     "docker-where-no-exporters-run": {"llm_monitor_components": ["prometheus"], "exporters_enabled": ["vllm"]},
     "database": {"exporters_langfuse_database": f"postgresql+psycopg://r:{SECRET}@langfuse-db/langfuse"},
     "registered": {"__prometheus_result": {"changed": True}},

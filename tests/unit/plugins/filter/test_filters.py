@@ -26,6 +26,7 @@ EXPORTERS = {
     "litellm": {"port": 9901, "offset": 3},
     "vllm": {"port": 9902, "offset": 4},
     "langfuse": {"port": 9903, "offset": 5},
+    "mock": {"port": 9910, "offset": 6},
 }
 
 
@@ -94,7 +95,7 @@ def test_a_targets_address_comes_from_the_hosts_own_variables(host: dict[str, An
 
 def test_the_range_of_ports_is_consecutive() -> None:
     found = targets({"gpu-01": {"llm_monitor_exporter_port_base": 8080, "exporters_enabled": list(EXPORTERS)}})
-    assert [found[name][0]["targets"] for name in EXPORTERS] == [[f"gpu-01:{8080 + offset}"] for offset in range(6)]
+    assert [found[name][0]["targets"] for name in EXPORTERS] == [[f"gpu-01:{8080 + offset}"] for offset in range(7)]
 
 
 GPU_HOST: dict[str, Any] = {"group_names": ["gpu_hosts"]}
@@ -151,6 +152,31 @@ def test_exporters_of_containers_need_a_way_to_docker(host: dict[str, Any], expe
 def test_a_service_that_the_inventory_names_has_its_exporter(variable: str, value: Any, exporter: str) -> None:
     assert usual_exporters({variable: value}) == [*EVERYWHERE, exporter]
     assert usual_exporters({variable: value and type(value)()}) == EVERYWHERE
+
+
+def test_what_is_mocked_runs_whatever_the_host_has() -> None:
+    assert usual_exporters({"exporters_mocked": ["langfuse", "gpu"]}) == [
+        "node",
+        "gpu",
+        "container",
+        "langfuse",
+        "mock",
+    ]
+    # What is wrong with it is told in the host's own turn.
+    assert usual_exporters({"exporters_mocked": "gpu"}) == EVERYWHERE
+
+
+def test_the_mock_answers_under_the_jobs_and_ports_of_what_it_plays() -> None:
+    mocked = {"exporters_mocked": ["gpu", "vllm"], "exporters_vllm_port": 1234}
+    found = targets({"watch": mocked, "gpu-01": {**mocked, "llm_monitor_exporter_port_base": 8080}})
+    assert {job: [group["targets"][0] for group in groups] for job, groups in found.items() if groups} == {
+        "node": ["gpu-01:8080", "node-exporter:9100"],
+        "gpu": ["gpu-01:8081", "mock-exporter:9445"],
+        "container": ["gpu-01:8082", "container-exporter:8080"],
+        "vllm": ["gpu-01:1234", "mock-exporter:1234"],
+        "mock": ["gpu-01:8086", "mock-exporter:9910"],
+    }
+    assert {group["labels"]["instance"] for group in found["gpu"]} == {"gpu-01", "watch"}
 
 
 def test_a_gpu_host_is_a_target_for_its_gpus_unless_its_inventory_chooses() -> None:
