@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import time
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,16 @@ FILE_SYSTEM = "llm_monitor_node_filesystem"
 LABEL = "label=com.docker.compose.project=llm-monitor"
 
 
-def make(target: str) -> str:
+REAL = ("node", "container")
+SIMULATED = ("gpu", "vllm", "litellm", "langfuse")
+
+
+def make(*words: str) -> str:
     """Run a make target and return what it printed; a failure shows all of it."""
     done = subprocess.run(
-        ["make", target], cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
+        ["make", *words], cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
     )
-    assert done.returncode == 0, f"make {target} failed\n{done.stdout[-8000:]}\n{done.stderr[-4000:]}"
+    assert done.returncode == 0, f"make {' '.join(words)} failed\n{done.stdout[-8000:]}\n{done.stderr[-4000:]}"
     return done.stdout
 
 
@@ -41,10 +46,23 @@ def ours() -> list[str]:
     return [found for kind in kinds for found in docker(*kind, "--quiet", "--filter", LABEL)]
 
 
+def read(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        text: str = answer.read().decode()
+    return text
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 90) -> None:
+    """Wait until `condition` holds: a scrape or two may have to pass."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"{condition} did not hold within {seconds} s"
+        time.sleep(1)
+
+
 def query(expression: str) -> list[dict[str, Any]]:
     url = f"{PROMETHEUS}/api/v1/query?" + urllib.parse.urlencode({"query": expression})
-    with urllib.request.urlopen(url, timeout=10) as answer:
-        found: list[dict[str, Any]] = json.load(answer)["data"]["result"]
+    found: list[dict[str, Any]] = json.loads(read(url))["data"]["result"]
     return found
 
 
@@ -71,12 +89,15 @@ def demo() -> Iterator[str]:
 def test_it_ends_with_where_everything_is(demo: str) -> None:
     for url in (PROMETHEUS, "http://127.0.0.1:23003", "http://127.0.0.1:9100/metrics"):
         assert url in demo
-    assert re.search(r"http://127\.0\.0\.1:9445/metrics .*simulated", demo)
+    for port in (9445, 9902, 9901, 9903, 9910):
+        assert re.search(rf"http://127\.0\.0\.1:{port}/.* simulat", demo), port
+    assert not re.search(r"http://127\.0\.0\.1:(9100|8080)/.*simulat", demo)
+    assert "GPUs, models, LiteLLM and Langfuse are simulated" in demo
 
 
 def test_every_target_is_up(demo: str) -> None:
-    jobs = {series["metric"]["job"]: series["value"][1] for series in query("up")}
-    assert jobs == dict.fromkeys(("node", "gpu", "container", "vllm", "prometheus", "alertmanager"), "1")
+    up = {series["metric"]["job"]: series["value"][1] for series in query('up{job!="vllm-engine"}')}
+    assert up == dict.fromkeys((*REAL, *SIMULATED, "mock", "prometheus", "alertmanager"), "1")
 
 
 def test_memory_is_this_machines(demo: str) -> None:
@@ -111,9 +132,47 @@ def test_simulated_gpus_are_watched(demo: str) -> None:
     assert value("min(llm_monitor_gpu_collector_success)") == 1
 
 
+def test_simulated_models_are_watched(demo: str) -> None:
+    assert value("count(llm_monitor_vllm_up{container!=''} == 1)") == 5
+    assert value("count(llm_monitor_litellm_up == 1)") == 1
+    assert value("count(llm_monitor_langfuse_up == 1)") == 1
+    models = {series["metric"]["model"] for series in query("llm_monitor_vllm_generation_tokens_total > 0")}
+    wait_for(lambda: {series["metric"]["model"] for series in query('up{job="vllm-engine"} == 1')} == models)
+
+
+def test_what_is_simulated_says_so(demo: str) -> None:
+    assert value('llm_monitor_mock_scenario_info{scenario="normal"}') == 1
+    for port in (9445, 9902, 9901, 9903, 9910):
+        assert "A simulation: " in read(f"http://127.0.0.1:{port}/")
+    for port in (9100, 8080):
+        assert "A simulation: " not in read(f"http://127.0.0.1:{port}/")
+
+
+def test_containers_are_this_machines(demo: str) -> None:
+    seen = {series["metric"]["container"] for series in query("llm_monitor_container_info")}
+    assert set(docker("ps", "--format", "{{.Names}}")) <= seen
+    assert not [name for name in seen if name.startswith("vllm-")]
+    # None of them uses a GPU that does not exist.
+    assert query("llm_monitor_container_gpu_assigned") == []
+
+
+def test_simulation_fires_no_alert_on_a_usual_day(demo: str) -> None:
+    alerts = json.loads(read(f"{PROMETHEUS}/api/v1/alerts"))["data"]["alerts"]
+    assert "Watchdog" in {one["labels"]["alertname"] for one in alerts}
+    # The host is real, and may well be busy while this runs.
+    assert [one["labels"] for one in alerts if one["labels"]["component"] in ("gpu", "llm")] == []
+
+
+def test_simulation_is_switched(demo: str) -> None:
+    assert "* normal " in make("mock")
+    assert "Now it plays degraded" in make("mock", "SCENARIO=degraded")
+    wait_for(lambda: bool(query('llm_monitor_mock_scenario_info{scenario="degraded"}')))
+    assert "Now it plays normal" in make("mock", "SCENARIO=normal")
+
+
 def test_alerts_reach_alertmanager(demo: str) -> None:
-    with urllib.request.urlopen(f"{PROMETHEUS}/api/v1/alertmanagers", timeout=10) as answer:
-        assert len(json.load(answer)["data"]["activeAlertmanagers"]) == 1
+    known = json.loads(read(f"{PROMETHEUS}/api/v1/alertmanagers"))
+    assert len(known["data"]["activeAlertmanagers"]) == 1
 
 
 def test_a_second_run_changes_nothing(demo: str) -> None:

@@ -64,8 +64,12 @@ def taken() -> Iterator[int]:
         ({"llm_monitor_min_free_bytes": 10**18}, ["llm_monitor_min_free_bytes", "free"]),
         ({"exporters_listen_address": "0.0.0.0"}, ["exporters_bearer_token"]),
         (
-            {"llm_monitor_components": ["exporters"], "exporters_enabled": ["vllm"]},
+            {"llm_monitor_components": ["exporters"], "exporters_enabled": ["vllm"], "exporters_mocked": []},
             ["exporters_enabled has 'vllm'", "docker_socket_proxy", "exporters_vllm_endpoints"],
+        ),
+        (
+            {"exporters_enabled": ["node", "mock"]},
+            ["exporters_mocked has 'gpu', which exporters_enabled lacks", "leave exporters_enabled unset"],
         ),
         ({"exporters_docker_socket": "/etc/hostname"}, ["exporters_docker_socket is /etc/hostname: that is no socket"]),
         (
