@@ -155,12 +155,24 @@ def test_networks_of_others_are_joined_by_those_that_ask_them(place: Place) -> N
     assert set(read["services"]["container-exporter"]["networks"]) == {"default"}
 
 
+MODEL = {
+    "name": "mine",
+    "path": "me/mine",
+    "container": "vllm-mine",
+    "gpus": [0],
+    "parameters": 8.0,
+    "token": 131072,
+    "context": 8192,
+    "requests": 2.0,
+    "prompt": 600,
+    "answer": 200,
+    "input_price": 0.05,
+    "output_price": 0.08,
+}
 FLEET: dict[str, Any] = {
-    "host": {"cpus": 8, "memory": 64},
-    "gpu": {"count": 1, "name": "NVIDIA H200", "memory": 150.754, "bandwidth": 4.8e12, "compute": 989.0e12},
-    "models": [
-        {"name": "mine", "path": "me/mine", "container": "vllm-mine", "gpus": [0], "parameters": 8.0, "token": 131072}
-    ],
+    "gpu": {"count": 1},
+    "disks": [{"device": "sda1", "mountpoint": "/", "size": 960, "used": 0.4}],
+    "models": [MODEL],
 }
 OWN = {"rush": {"description": "Many users.", "load": 4, "events": [{"fault": "disk_fill", "target": "/"}]}}
 MOCKED = ["gpu", "vllm", "litellm", "langfuse"]

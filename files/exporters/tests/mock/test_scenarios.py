@@ -172,6 +172,20 @@ def test_an_unknown_fault_or_scenario_is_told_what_there_is(tmp_path: Path) -> N
     assert "normal" in parent
 
 
+def test_our_scenarios_can_be_played_with_a_fleet_of_the_users() -> None:
+    model = FLEET.models[0].model_copy(update={"name": "mine", "gpus": (0,), "fallback": None})
+    gpu = FLEET.gpu.model_copy(update={"count": 1})
+    only = {"models": (model,), "embedders": (), "containers": (), "gpu": gpu}
+    small = Library(FLEET.model_copy(update=only))
+    events = [event for track in small.course("degraded").tracks for event in track.events]
+    targets = {(event.fault, event.target) for event in events}
+    assert {("overheat", "0"), ("slow", "mine"), ("unhealthy", model.container)} <= targets
+    usual = Library(FLEET).course("degraded").tracks
+    assert {("overheat", 1), ("unhealthy", "langfuse-web")} <= {
+        (event.fault, event.target) for track in usual for event in track.events
+    }
+
+
 def test_all_problems_of_all_files_come_at_once(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as caught:
         library(tmp_path, a="load: 2", b="{description: B., load: -1, anomalies: perhaps}")

@@ -35,6 +35,8 @@ class Library:
             try:
                 document = Document(path)
                 scenario = document.check(Scenario)
+                if path.parent == OURS:
+                    scenario = _moved(scenario, targets)
                 self._files[name] = document, scenario
                 problems += _strangers(document, scenario, targets, {*paths, *KINDS})
             except SettingsError as error:
@@ -114,6 +116,21 @@ def _targets(fleet: Fleet) -> dict[str, list[str]]:
         "exporter": [one for one in registry.names() if one != "mock"],
         "none": [],
     }
+
+
+def _moved(scenario: Scenario, targets: Mapping[str, list[str]]) -> Scenario:
+    """Return one of our scenarios, fit for a fleet of the user's.
+
+    What befalls something that is not there befalls the first of its kind, or nothing.
+    """
+    events: list[Event] = []
+    for event in scenario.events:
+        there = targets[KINDS[event.fault].target] if event.fault is not None else []
+        if event.target is None or str(event.target) in there:
+            events.append(event)
+        elif there:
+            events.append(event.model_copy(update={"target": there[0]}))
+    return scenario.model_copy(update={"events": tuple(events)})
 
 
 def _strangers(
