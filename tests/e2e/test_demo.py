@@ -90,7 +90,7 @@ def test_it_ends_with_where_everything_is(demo: str) -> None:
     for url in (PROMETHEUS, "http://127.0.0.1:23003", "http://127.0.0.1:9100/metrics"):
         assert url in demo
     for port in (9445, 9902, 9901, 9903, 9910):
-        assert re.search(rf"http://127\.0\.0\.1:{port}/.* simulat", demo), port
+        assert re.search(rf"http://127\.0\.0\.1:{port}/.*[ (]simulat", demo), port
     assert not re.search(r"http://127\.0\.0\.1:(9100|8080)/.*simulat", demo)
     assert "GPUs, models, LiteLLM and Langfuse are simulated" in demo
 
