@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from exporter_testing.process import plain_environment, tool, wait_for
 from exporter_testing.prometheus import prometheus, query
 from llm_monitor.mock import cli
+from llm_monitor.mock.backfill.order import Order
 from llm_monitor.mock.backfill.plan import FILE_SECONDS, RECENT_SECONDS, RECENT_STEP, periods
 from llm_monitor.mock.backfill.run import BrokenError, write
-from llm_monitor.mock.backfill.share import Order
 from llm_monitor.mock.fleet.reading import usual_fleet
 from llm_monitor.mock.parts import PLAYED
 

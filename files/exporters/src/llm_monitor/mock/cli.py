@@ -12,9 +12,9 @@ from types import FrameType
 from typing import TypeVar
 
 from llm_monitor.base.errors import SettingsError
+from llm_monitor.mock.backfill.order import Order
 from llm_monitor.mock.backfill.plan import periods
 from llm_monitor.mock.backfill.run import BrokenError, write
-from llm_monitor.mock.backfill.share import Order
 from llm_monitor.mock.fleet.reading import read_fleet, usual_fleet
 from llm_monitor.mock.scenario.library import Library
 

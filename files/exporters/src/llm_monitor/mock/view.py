@@ -2,13 +2,36 @@
 
 import math
 from collections.abc import Callable
+from typing import Protocol
 
 from llm_monitor.base.errors import SourceError
+from llm_monitor.mock.world.plan import Plan
 from llm_monitor.mock.world.step import State
 from llm_monitor.mock.world.traces import Traces
-from llm_monitor.mock.world.world import World
 
 _UPTIME_SECONDS = 1200.0
+
+
+class Simulation(Protocol):
+    """Simulated servers: a World, or what is known of one."""
+
+    @property
+    def plan(self) -> Plan:
+        """What each of them has."""
+        ...
+
+    @property
+    def start(self) -> float:
+        """When they boot, Unix time."""
+        ...
+
+    def at(self, time: float, /) -> State:
+        """Return everything at a moment."""
+        ...
+
+    def told(self, state: State, seconds: float, /) -> Traces:
+        """Return what Langfuse was told within the last `seconds` before `state`."""
+        ...
 
 
 class View:
@@ -20,7 +43,7 @@ class View:
         boot: When it booted, Unix time: before its containers were started.
     """
 
-    def __init__(self, world: World, now: Callable[[], float], server: int = 0) -> None:
+    def __init__(self, world: Simulation, now: Callable[[], float], server: int = 0) -> None:
         """See a server of `world` at the time that `now` tells, Unix time."""
         self.plan = world.plan
         self.server = server

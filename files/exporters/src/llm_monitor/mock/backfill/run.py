@@ -1,22 +1,31 @@
-"""Writes a backfill: two processes play the exporters, and their parts are put together here."""
+"""Writes a backfill: processes share the work, and what they write is put together here.
+
+One simulates the server, two others play the exporters over that.
+"""
 
 import multiprocessing
 import shutil
+import signal
 import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from itertools import chain
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 from llm_monitor.mock.backfill.lines import plain, stamped
+from llm_monitor.mock.backfill.order import Order
 from llm_monitor.mock.backfill.plan import Period
-from llm_monitor.mock.backfill.share import Notes, Order, part, work
+from llm_monitor.mock.backfill.share import Notes, part, work
+from llm_monitor.mock.backfill.simulation import simulate
 from llm_monitor.mock.parts import PLAYED
 
 # About as much work each. By exporters rather than by days, so that each exporter lives through
 # all of the time, and what it counts goes on.
 _FIRST = ("vllm", "litellm")
 _SHARES = (_FIRST, tuple(name for name in PLAYED if name not in _FIRST))
+_CONTEXT = multiprocessing.get_context("spawn")
 
 
 class BrokenError(Exception):
@@ -34,10 +43,8 @@ def write(order: Order, folder: Path) -> Iterator[Path]:
     """
     with (
         tempfile.TemporaryDirectory(dir=folder, prefix=".unfinished-") as name,
-        ExitStack() as all_,
+        _processes(order, Path(name)) as ears,
     ):
-        parts = Path(name)
-        ears = [all_.enter_context(_process(order, names, parts)) for names in _SHARES]
         for period in order.periods:
             notes: Notes = {}
             for ear in ears:
@@ -46,25 +53,43 @@ def write(order: Order, folder: Path) -> Iterator[Path]:
                 except EOFError:
                     message = "a process has ended before its work was done"
                     raise BrokenError(message) from None
-            whole = _assemble(order, period, parts, notes)
+            whole = _assemble(order, period, Path(name), notes)
             yield whole.rename(folder / period.name)
 
 
 @contextmanager
-def _process(order: Order, names: tuple[str, ...], parts: Path) -> Iterator[Connection]:
-    """Play the exporters `names` in a process, and give what tells of its progress."""
-    context = multiprocessing.get_context("spawn")
-    ear, mouth = context.Pipe(duplex=False)
-    process = context.Process(target=work, args=(order, names, parts, mouth), daemon=True)
+def _processes(order: Order, parts: Path) -> Iterator[list[Connection]]:
+    """Simulate in one process, play each share in another; give what tells of their scrapes."""
+    simulated, scraped = ([_CONTEXT.Pipe(duplex=False) for _ in _SHARES] for _ in range(2))
+    with ExitStack() as all_:
+        all_.enter_context(_process(simulate, order, [mouth for _, mouth in simulated]))
+        for names, (ear, _), (_, mouth) in zip(_SHARES, simulated, scraped, strict=True):
+            all_.enter_context(_process(work, order, names, parts, ear, mouth))
+        # The processes' own ends are the only ones left, so that a death is noticed.
+        for one in (*chain(*simulated), *(mouth for _, mouth in scraped)):
+            one.close()
+        yield [all_.enter_context(ear) for ear, _ in scraped]
+
+
+@contextmanager
+def _process(call: Callable[..., None], *arguments: Any) -> Iterator[None]:
+    """Make a call in a process, which ends with the context at the latest."""
+    process = _CONTEXT.Process(target=_apart, args=(call, *arguments), daemon=True)
     process.start()
-    # Its own end is the only one left, so that its death is noticed.
-    mouth.close()
     try:
-        yield ear
+        yield
     finally:
         process.terminate()
         process.join()
-        ear.close()
+
+
+def _apart(call: Callable[..., None], *arguments: Any) -> None:
+    """Make a call in a process of its own."""
+    # Ctrl-C reaches every process; this one is ended by the one that started it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Where another one has ended too early, that one has said why.
+    with suppress(EOFError, BrokenPipeError):
+        call(*arguments)
 
 
 def _assemble(order: Order, period: Period, parts: Path, notes: Notes) -> Path:

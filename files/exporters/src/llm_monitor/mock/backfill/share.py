@@ -1,49 +1,20 @@
-"""A process's share of a backfill: some of the exporters, over a simulation of its own."""
+"""A process's share of a backfill: some of the exporters."""
 
 import logging
-import signal
 from collections.abc import Sequence
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import structlog
 
 from llm_monitor.mock.backfill.lines import stamped
+from llm_monitor.mock.backfill.order import Order
 from llm_monitor.mock.backfill.plan import Period
+from llm_monitor.mock.backfill.simulation import Replay
 from llm_monitor.mock.backfill.target import Scrape, Target
 from llm_monitor.mock.clock import VirtualClock
-from llm_monitor.mock.fleet.layout import Fleet
 from llm_monitor.mock.parts import play
-from llm_monitor.mock.scenario.library import Library
-from llm_monitor.mock.stage import Stage
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What is to be written.
-
-    Attributes:
-        fleet: What the server has.
-        scenarios: The folder of the user's scenarios, None for none.
-        scenario: What it lives through.
-        seed: Whose chance it has.
-        instance: Its name, as the inventory has it.
-        periods: The moments, file by file.
-    """
-
-    fleet: Fleet
-    scenarios: Path | None
-    scenario: str
-    seed: int
-    instance: str
-    periods: Sequence[Period]
-
-    @property
-    def labels(self) -> str:
-        """The label `instance`, in text."""
-        return f'instance="{self.instance}"'
-
+from llm_monitor.mock.view import View
 
 Notes = dict[str, list[Scrape]]
 
@@ -53,23 +24,32 @@ def part(folder: Path, period: Period, name: str) -> Path:
     return folder / f"{period.name}.{name}"
 
 
-def work(order: Order, names: Sequence[str], folder: Path, told: Connection) -> None:
-    """Write the parts of the exporters `names` into `folder`; tell of each period's scrapes."""
-    # Ctrl-C reaches every process; this one is ended by the one that started it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def work(
+    order: Order, names: Sequence[str], folder: Path, heard: Connection, told: Connection
+) -> None:
+    """Write the parts of the exporters `names` into `folder`; tell of each period's scrapes.
+
+    Args:
+        order: What is to be written.
+        names: Names of exporters.
+        folder: Where the parts are kept.
+        heard: From where the simulation comes.
+        told: Where the scrapes are told.
+    """
     # What a scenario breaks is no news to who plays it.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    clock = VirtualClock(order.periods[0].moments[0], 0.0)
-    library = Library(order.fleet, order.scenarios)
-    stage = Stage(order.fleet, library, order.scenario, clock, order.seed)
+    clock = VirtualClock(order.begin, 0.0)
+    simulation = Replay(order, heard)
     targets = {
         one.name: Target(one, f'job="{one.name}",{order.labels}')
-        for one in play(stage.view(), names)
+        for one in play(View(simulation, clock.now), names)
     }
     for period in order.periods:
         notes: Notes = {name: [] for name in targets}
         for place, moment in enumerate(period.moments):
             clock.advance(moment - clock.now())
+            # Here, where no collector takes its end for an error of what it asks.
+            simulation.at(moment)
             for name, target in targets.items():
                 notes[name].append(target.scrape(place, moment))
         stamps = stamped(period.moments)
