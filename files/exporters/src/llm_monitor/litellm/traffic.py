@@ -104,11 +104,12 @@ _HISTOGRAMS: dict[str, Family] = {
     "litellm_llm_api_time_to_first_token_metric": metrics.TIME_TO_FIRST_TOKEN,
     "litellm_overhead_latency_metric": metrics.OVERHEAD_LATENCY,
 }
+_HISTOGRAM_OF = {part: name for name in _HISTOGRAMS for part in histogram_names(name)}
 _TROUBLES = frozenset({metrics.DEPLOYMENT_FAILURES, metrics.COOLDOWNS})
 _BOUND = "le"
 
 WANTED = frozenset(
-    {*_COUNTERS, *histogram_names(*_HISTOGRAMS), _IN_FLIGHT, _STATE, _STARTED},
+    {*_COUNTERS, *_HISTOGRAM_OF, _IN_FLIGHT, _STATE, _STARTED},
 )
 
 
@@ -150,14 +151,19 @@ def _parts(points: Sequence[Point], names: Names) -> Iterator[Part]:
 
     What has none is given too: the deployment that it is of may be told later.
     """
-    for name, labels, value in points:
+    of_histograms: dict[str, list[Point]] = {name: [] for name in _HISTOGRAMS}
+    for point in points:
+        name, labels, value = point
         if name in _COUNTERS:
             family, tell = _COUNTERS[name]
             series = hash((name, frozenset(labels.items())))
             yield Part(_key(family, tell(names, labels)), series, value)
+        elif name in _HISTOGRAM_OF:
+            of_histograms[_HISTOGRAM_OF[name]].append(point)
     for name, family in _HISTOGRAMS.items():
-        by = _labels(points, name)
-        for values, histogram in histograms(points, name, by).items():
+        found = of_histograms[name]
+        by = _labels(found, f"{name}_count")
+        for values, histogram in histograms(found, name, by).items():
             ours = _model(names, dict(zip(by, values, strict=True)))
             yield Part(_key(family, ours), hash((name, values)), histogram)
 
@@ -166,7 +172,7 @@ def _key(family: Family, ours: tuple[str, ...] | None) -> Key | None:
     return None if ours is None else (family, ours)
 
 
-def _labels(points: Sequence[Point], histogram: str) -> list[str]:
-    """Return the names of the labels by which a histogram's series differ."""
-    there = {label for one in points if one.name == f"{histogram}_count" for label in one.labels}
+def _labels(points: Sequence[Point], count: str) -> list[str]:
+    """Return the names of the labels by which the series of a histogram's `count` differ."""
+    there = {label for one in points if one.name == count for label in one.labels}
     return sorted(there - {_BOUND})

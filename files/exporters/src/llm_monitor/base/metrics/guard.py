@@ -6,7 +6,15 @@ from copy import copy
 
 from llm_monitor.base.errors import DeclarationError
 from llm_monitor.base.metrics.exposition import Series, header, sample_lines, series_key
-from llm_monitor.base.metrics.family import COUNTER, Family, Histogram, LabelValues, Sample, Value
+from llm_monitor.base.metrics.family import (
+    COUNTER,
+    HISTOGRAM,
+    Family,
+    Histogram,
+    LabelValues,
+    Sample,
+    Value,
+)
 
 OTHER = "other"
 
@@ -63,18 +71,19 @@ class FamilyGuard:
     Attributes:
         family: The declaration.
         dropped: Series left out so far, one for each collection that lost it.
+        rendered: The starts of series' lines that have been rendered, by the labels' values.
     """
 
     __slots__ = (
         "_admitted",
         "_fold",
         "_headers",
-        "_keys",
         "_other",
         "_trimmed",
         "cap",
         "dropped",
         "family",
+        "rendered",
     )
 
     def __init__(self, family: Family, cap: int) -> None:
@@ -84,7 +93,7 @@ class FamilyGuard:
         self.dropped = 0
         self._headers = header(family, openmetrics=False), header(family, openmetrics=True)
         self._other = series_key(family, (OTHER,) * len(family.labels))
-        self._keys: dict[LabelValues, str] = {}
+        self.rendered: dict[LabelValues, str] = {}
         self._admitted: frozenset[LabelValues] | None = None
         self._fold = Fold()
         self._trimmed = Fold()
@@ -92,10 +101,6 @@ class FamilyGuard:
     def block(self, series: Series, openmetrics: bool) -> tuple[str, str]:
         """Return the header and the sample lines of `series`."""
         return self._headers[openmetrics], sample_lines(self.family, series)
-
-    def known(self, labels: LabelValues) -> str | None:
-        """Return the rendered start of a series' line if it was rendered before."""
-        return self._keys.get(labels)
 
     def key(self, labels: LabelValues) -> str | None:
         """Render the start of a series' line; None for label values that can't be used.
@@ -108,18 +113,18 @@ class FamilyGuard:
             raise DeclarationError(message)
         if not all(map(_fits, labels)):
             return None
-        key = self._keys[labels] = series_key(self.family, labels)
+        key = self.rendered[labels] = series_key(self.family, labels)
         return key
 
     def intake(self) -> "Intake":
         """Return what takes the samples of one collection."""
-        if len(self._keys) > 4 * self.cap:
-            self._keys.clear()
+        if len(self.rendered) > 4 * self.cap:
+            self.rendered.clear()
         return Intake(self, self._fold, self._admitted)
 
     def admit(self, series: Series, overflowed: bool) -> None:
         """Remember which series hold the slots, so that a counter stays where it is counted."""
-        held = (labels for labels, key in self._keys.items() if key in series)
+        held = (labels for labels, key in self.rendered.items() if key in series)
         self._admitted = frozenset(held) if overflowed else None
 
     def put_other(self, series: Series, fold: Fold) -> int:
@@ -173,8 +178,8 @@ class Intake:
         if usable is None:
             guard.dropped += 1
             return
-        held = labels in self._admitted
-        key = guard.known(labels)
+        held = bool(self._admitted) and labels in self._admitted
+        key = guard.rendered.get(labels)
         if key is None:
             if self._free <= 0 and not held:
                 self._overflow(usable)
@@ -226,17 +231,16 @@ def gather(samples: Iterable[Sample], guards: Mapping[Family, FamilyGuard]) -> d
 
 def _usable(value: Value, family: Family) -> Value | None:
     """Return `value` as it can be exposed; None for NaN, infinities, and counters below zero."""
+    # Most are floats, and this is asked of every sample.
+    if type(value) is float:
+        if value - value != 0.0 or family.kind == HISTOGRAM:
+            return None
+        return None if value < 0.0 and family.kind == COUNTER else value
     if isinstance(value, Histogram):
         numbers = [*value.counts, value.sum]
-        fits = len(value.counts) == len(value.bounds) + 1 and family.kind == "histogram"
+        fits = len(value.counts) == len(value.bounds) + 1 and family.kind == HISTOGRAM
         return value if fits and all(map(math.isfinite, numbers)) else None
-    if family.kind == "histogram":
-        return None
-    if type(value) is float:
-        if value - value != 0.0 or (value < 0.0 and family.kind == COUNTER):
-            return None
-        return value
-    if not isinstance(value, int) or abs(value) > _LARGEST_INTEGER:
+    if family.kind == HISTOGRAM or not isinstance(value, int) or abs(value) > _LARGEST_INTEGER:
         return None
     return None if value < 0 and family.kind == COUNTER else int(value)
 

@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from io import BytesIO
-from itertools import pairwise
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -123,11 +122,15 @@ def histograms(points: Iterable[Point], name: str, by: Sequence[str]) -> dict[Ke
     """
     parts: dict[Pairs, _Parts] = defaultdict(_Parts)
     names = {f"{name}{part}": part for part in _PARTS}
+    last, current = None, _Parts()
     for sample, labels, value in points:
         if part := names.get(sample):
             own = dict(labels)
             bound = own.pop("le", "")
-            parts[frozenset(own.items())].add(part, bound, value)
+            # What belongs together mostly stands together, and to compare is quicker than to hash.
+            if own != last:
+                last, current = own, parts[frozenset(own.items())]
+            current.add(part, bound, value)
     groups: dict[Key, list[_Parts]] = defaultdict(list)
     for pairs, one in parts.items():
         if one.whole():
@@ -169,7 +172,7 @@ class _Parts:
             return False
         total = self.buckets.setdefault(math.inf, self.count or 0.0)
         counts = [0.0, *(self.buckets[bound] for bound in sorted(self.buckets))]
-        rising = all(low <= high for low, high in pairwise(counts))
+        rising = counts == sorted(counts)
         return rising and (self.count is None or total == self.count)
 
 

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from llm_monitor.base.collection.collector import Background, Collector, Deadline
-from llm_monitor.base.collection.engine import Limits
 from llm_monitor.base.collection.isolation import Outcome
 from llm_monitor.base.collection.report import Report, Result, State
 from llm_monitor.base.exporter import Exporter
@@ -15,7 +14,8 @@ from llm_monitor.mock.backfill.lines import Table
 # Nothing waits for anything here, however busy the machine is.
 _PATIENCE_SECONDS = 3600.0
 _LEAST_SECONDS, _MORE_SECONDS = 0.002, 0.006
-_LIMITS = Limits(per_family=2000, total=20_000)
+# More than a simulated server ever has.
+_MOST_SERIES = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +39,9 @@ class Target:
     def __init__(self, exporter: Exporter, labels: str) -> None:
         """Scrape `exporter`; its series get `labels`, in text."""
         self._exporter = exporter
-        self._guards = {one: FamilyGuard(one, _LIMITS.per_family) for one in exporter.families}
+        self._guards = {one: FamilyGuard(one, _MOST_SERIES) for one in exporter.families}
         own = exporter.own_families()
-        self._own_guards = {one: FamilyGuard(one, _LIMITS.per_family) for one in own}
+        self._own_guards = {one: FamilyGuard(one, _MOST_SERIES) for one in own}
         self._report = Report(exporter.name, own, exporter.vital)
         self._background = [_Rhythm(one) for one in exporter.background]
         # Two families of one name, the exporter's `up` and that of what it asks, are one.

@@ -144,11 +144,10 @@ def _observe(
     first = queue + pace.prefill + token
     after.first_token = FIRST_TOKEN_BUCKETS.observe(after.first_token, completed, first, dither[0])
     after.between_tokens = TOKEN_BUCKETS.observe(after.between_tokens, answers, token, dither[1])
-    for name, median, chance in (
-        ("whole", whole, dither[2]),
-        ("queued", np.maximum(queue, 2e-4), dither[3]),
-        ("prefill", pace.prefill, dither[4]),
-        ("decode", decode, dither[5]),
-    ):
-        counts = REQUEST_BUCKETS.observe(getattr(after, name), completed, median, chance)
-        setattr(after, name, counts)
+    # All that have the same buckets at once, which takes half as long.
+    names = "whole", "queued", "prefill", "decode"
+    medians = np.stack([whole, np.maximum(queue, 2e-4), pace.prefill, decode])
+    counts = np.stack([getattr(after, name) for name in names])
+    counts = REQUEST_BUCKETS.observe(counts, completed, medians, dither[2:])
+    for name, one in zip(names, counts, strict=True):
+        setattr(after, name, one)

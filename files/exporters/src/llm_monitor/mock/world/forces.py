@@ -48,7 +48,10 @@ class Forces:
 
     def flags(self, kind: str, names: tuple[str, ...]) -> Flags:
         """Return for each of `names` whether it has a fault of that kind."""
-        return np.array([self.befall(kind, name) for name in names], np.bool_)
+        found = np.zeros(len(names), np.bool_)
+        for fault in self.of(kind):
+            found |= [fault.befalls(name) for name in names]
+        return found
 
     def values(self, kind: str, names: tuple[str, ...]) -> Floats:
         """Return for each of `names` the value of its fault of that kind, 0 without one."""

@@ -57,9 +57,12 @@ class Buckets:
         ratio = np.maximum(median, _LEAST)[..., None] / self._upper
         whole = number[..., None]
         below = np.floor(whole / (1.0 + ratio**_SHAPE) + dither[..., None])
-        added = np.concatenate([np.minimum(below, whole), whole], axis=-1)
-        added[..., 1:] -= added[..., :-1].copy()
-        return counts + added.astype(np.int64)
+        upto = np.minimum(below, whole).astype(np.int64)
+        after = counts.copy()
+        after[..., :-1] += upto
+        after[..., 1:] -= upto
+        after[..., -1] += number
+        return after
 
     def quantile(self, counts: Counts, share: float) -> float | None:
         """Return below what that share of one histogram's observations lies, None without any.
