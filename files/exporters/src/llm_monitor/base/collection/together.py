@@ -21,6 +21,7 @@ class Together:
         """Answer as the exporter of `engine`; no family of `others` is one of its own."""
         self.exporter = engine.exporter
         self._engines = [engine, *others]
+        self._joined: tuple[list[Snapshot], Snapshot] | None = None
 
     @property
     def ready(self) -> bool:
@@ -38,7 +39,12 @@ class Together:
             one.stop()
 
     async def snapshot(self, deadline: Deadline) -> Snapshot:
-        """Return a sample of all, collected at the same time."""
+        """Return a sample of all, collected at the same time.
+
+        While none of them has a newer one it is the same, so that it is rendered once.
+        """
         found = await asyncio.gather(*(one.snapshot(deadline) for one in self._engines))
-        blocks = [block for one in found for block in one.blocks]
-        return Snapshot(min(one.started for one in found), blocks)
+        if self._joined is None or self._joined[0] != found:
+            blocks = [block for one in found for block in one.blocks]
+            self._joined = found, Snapshot(min(one.started for one in found), blocks)
+        return self._joined[1]
