@@ -4,9 +4,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from itertools import pairwise
+from multiprocessing import Pipe
 from pathlib import Path
+from threading import Thread
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,11 +18,16 @@ from hypothesis import strategies as st
 from exporter_testing.process import plain_environment, tool, wait_for
 from exporter_testing.prometheus import prometheus, query
 from llm_monitor.mock import cli
+from llm_monitor.mock.backfill import simulation
 from llm_monitor.mock.backfill.order import Order
 from llm_monitor.mock.backfill.plan import FILE_SECONDS, RECENT_SECONDS, RECENT_STEP, periods
 from llm_monitor.mock.backfill.run import BrokenError, write
+from llm_monitor.mock.clock import VirtualClock
 from llm_monitor.mock.fleet.reading import usual_fleet
 from llm_monitor.mock.parts import PLAYED
+from llm_monitor.mock.scenario.library import Library
+from llm_monitor.mock.stage import Stage
+from llm_monitor.mock.view import View
 
 # What is started in the background ignores SIGINT, and so does what it starts.
 PROGRAM = """
@@ -149,6 +158,28 @@ def test_a_series_is_in_one_place_and_in_order(past: Path) -> None:
                 assert series.startswith(families[-1])
                 last[series] = int(moment)
         assert len(families) == len(set(families))
+
+
+def test_what_is_replayed_is_what_was_simulated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(simulation, "UP_BEFORE", 600.0)
+    order = Order(usual_fleet(), None, "degraded", 1, "demo", periods(END, 1 / 24, 150))
+    moments = [moment for period in order.periods for moment in period.moments]
+    ear, mouth = Pipe(duplex=False)
+    thread = Thread(target=simulation.simulate, args=(order, [mouth]))
+    thread.start()
+    replay = simulation.Replay(order, ear)
+    clock = VirtualClock(order.begin, speed=0.0)
+    stage = Stage(order.fleet, Library(order.fleet), "degraded", clock, up_before=600.0)
+    for moment in moments:
+        clock.advance(moment - clock.now())
+        played, view = View(replay, clock.now), stage.view()
+        np.testing.assert_equal(asdict(played.state()), asdict(view.state()))
+        np.testing.assert_equal(asdict(played.told(3600)), asdict(view.told(3600)))
+        assert played.boot == view.boot
+    thread.join()
+    mouth.close()
+    with pytest.raises(EOFError):
+        replay.at(moments[-1] + 1)
 
 
 @given(

@@ -168,6 +168,14 @@ def test_of_different_buckets_those_in_common_remain() -> None:
     assert of(both, "model") == {("m",): ((0.1, 10), (2, 6, 8), pytest.approx(111.1))}
 
 
+def test_the_samples_of_a_histogram_may_stand_apart() -> None:
+    body = histogram_body("0", "1")
+    samples = [line for line in body.splitlines(keepends=True) if line[:1] != b"#"]
+    apart = sorted(samples, key=lambda line: line.rpartition(b"le=")[2])
+    assert apart != samples
+    assert of(b"".join(apart), "engine") == of(body, "engine")
+
+
 @pytest.mark.parametrize(
     "lines",
     [
