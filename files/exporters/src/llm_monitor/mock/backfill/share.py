@@ -18,6 +18,9 @@ from llm_monitor.mock.view import View
 
 Notes = dict[str, list[Scrape]]
 
+# The lines of one series take about 10 KB.
+_BUFFER = 1 << 20
+
 
 def part(folder: Path, period: Period, name: str) -> Path:
     """Return where an exporter's part of a file is kept until the whole is put together."""
@@ -54,6 +57,6 @@ def work(
                 notes[name].append(target.scrape(place, moment))
         stamps = stamped(period.moments)
         for name, target in targets.items():
-            with part(folder, period, name).open("w", encoding="utf-8") as file:
-                file.writelines(target.write(stamps))
+            with part(folder, period, name).open("wb", _BUFFER) as file:
+                file.writelines(map(str.encode, target.write(stamps)))
         told.send(notes)
