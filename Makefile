@@ -49,7 +49,7 @@ test-gpu-wheels: ## Fetch what test-gpu needs on a machine without network, whos
 	@PYTHON='$(PYTHON)' GPU_PYTHON='$(GPU_PYTHON)' GPU_ARCH='$(GPU_ARCH)' tools/test_gpu.sh wheels
 
 bench: .venv/dev .cache/tools compiler engine ## Our exporters beside others, in the same run
-	@missed=0; for one in exporters gpu container vllm; do python bench/$$one.py || missed=1; done; exit $$missed
+	@missed=0; for one in exporters gpu container vllm servers; do python bench/$$one.py || missed=1; done; exit $$missed
 
 docs: .venv/dev ## Write the generated documents again
 	@tools/docs.sh

@@ -118,8 +118,8 @@ def scrape(connection: HTTPConnection, headers: dict[str, str]) -> tuple[float, 
 
 
 @contextmanager
-def running(name: str, command: list[str], port: int, **variables: str) -> Iterator[Subject]:
-    """Run an exporter until the end of the block, and wait until it answers."""
+def running(name: str, command: list[str], port: int, patience: int = 20, /, **variables: str) -> Iterator[Subject]:
+    """Run an exporter until the end of the block, and wait until it answers, `patience` seconds at most."""
     plain = {key: text for key, text in os.environ.items() if not key.startswith("LLM_MONITOR_")}
     process = subprocess.Popen(
         command,
@@ -128,7 +128,7 @@ def running(name: str, command: list[str], port: int, **variables: str) -> Itera
         stderr=subprocess.DEVNULL,
     )
     try:
-        wait_until_it_answers(process, port)
+        wait_until_it_answers(process, port, patience)
         yield Subject(name, process.pid, port)
     finally:
         process.terminate()
@@ -147,9 +147,9 @@ def paused(subjects: Sequence[Subject]) -> Iterator[None]:
             os.kill(one.pid, signal.SIGCONT)
 
 
-def wait_until_it_answers(process: subprocess.Popen[bytes], port: int) -> None:
-    """Wait until `process` listens on `port`, 20 seconds at most."""
-    end = time.monotonic() + 20
+def wait_until_it_answers(process: subprocess.Popen[bytes], port: int, patience: int = 20) -> None:
+    """Wait until `process` listens on `port`, so many seconds at most."""
+    end = time.monotonic() + patience
     while time.monotonic() < end and process.poll() is None:
         try:
             socket.create_connection(("127.0.0.1", port), 1).close()

@@ -1,4 +1,5 @@
 import asyncio
+import gc
 import math
 import time
 from collections.abc import Iterator
@@ -23,7 +24,8 @@ from exporter_testing.toys import (
 )
 from llm_monitor.base.collection.collector import Background, Deadline
 from llm_monitor.base.collection.engine import Engine, Limits
-from llm_monitor.base.collection.isolation import Batch
+from llm_monitor.base.collection.isolation import PATIENCE, Batch
+from llm_monitor.base.collection.snapshot import Snapshot
 from llm_monitor.base.errors import DeclarationError
 from llm_monitor.base.exporter import Exporter
 from llm_monitor.base.metrics.family import GAUGE, Family, Sample
@@ -245,6 +247,28 @@ def test_a_young_sample_is_served_again_and_an_old_one_is_not() -> None:
         assert toy.calls == 1
         await asyncio.sleep(0.25)
         assert await engine.snapshot(Deadline.after(5)) is not first
+        assert toy.calls == 2
+
+    asyncio.run(check())
+
+
+def snapshots() -> int:
+    """Return how many samples the process keeps."""
+    gc.collect()
+    return sum(type(one) is Snapshot for one in gc.get_objects())
+
+
+def test_a_sample_that_is_forgotten_is_not_kept_anywhere() -> None:
+    async def check() -> None:
+        toy, before = good(), snapshots()
+        engine = Engine(toy_exporter(toy), Limits(min_interval=60))
+        await engine.snapshot(Deadline.after(5))
+        assert snapshots() == before + 1
+        engine.forget()
+        # A timer that has been cancelled is kept until its time.
+        await asyncio.sleep(2 * PATIENCE)
+        assert snapshots() == before
+        assert await engine.snapshot(Deadline.after(5))
         assert toy.calls == 2
 
     asyncio.run(check())

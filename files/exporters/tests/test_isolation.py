@@ -1,6 +1,8 @@
 import asyncio
+import gc
 import threading
 import time
+from weakref import ref
 
 import pytest
 
@@ -99,3 +101,44 @@ def test_idle_threads_are_used_again() -> None:
     for _ in range(50):
         isolation.run({"one": lambda: 1}, Deadline.after(5))
     assert sum(thread.name == "reused" for thread in threading.enumerate()) <= 2
+
+
+def test_a_crew_of_one_thread_lets_calls_wait_for_it() -> None:
+    crew = Crew("test", most=1)
+    release, ended = threading.Event(), threading.Event()
+    seen: list[int] = []
+
+    def first() -> None:
+        release.wait()
+        seen.append(threading.get_ident())
+
+    def last() -> None:
+        seen.append(threading.get_ident())
+        ended.set()
+
+    crew.submit(first)
+    for _ in range(20):
+        crew.submit(lambda: seen.append(threading.get_ident()))
+    crew.submit(last)
+    assert not seen
+    release.set()
+    assert ended.wait(5)
+    assert len(seen) == 22
+    assert len(set(seen)) == 1
+
+
+def test_what_calls_returned_is_forgotten_but_not_that_one_hangs() -> None:
+    class Value:
+        pass
+
+    release = threading.Event()
+    isolation: Isolation[Value | bool] = Isolation(Crew("test"), patience=0.01)
+    states = isolation.run({"hung": release.wait, "fine": Value}, Deadline.after(0.2))
+    value = ref(states.pop("fine").value)
+    isolation.forget()
+    assert isolation.running("hung")
+    release.set()
+    wait_for(lambda: isolation.running("hung") is None)
+    isolation.forget()
+    gc.collect()
+    assert value() is None

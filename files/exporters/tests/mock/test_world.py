@@ -348,3 +348,29 @@ def test_servers_side_by_side_live_by_chances_of_their_own() -> None:
     state = world([]).at(START + 600)
     first, second = state.gateway.succeeded
     assert not np.array_equal(first, second)
+
+
+@given(st.sampled_from([0.0, 30.0, 299.0, 600.0, 601.5]))
+@settings(deadline=None)
+def test_one_server_alone_is_what_it_is_among_the_others(moment: float) -> None:
+    one = world([])
+    whole = one.at(START + moment)
+    for server in range(SERVERS):
+        state = one.at(START + moment, server)
+        same(state, whole, server)
+        for seconds in WINDOWS.values():
+            same(one.told(state, seconds, server), one.told(whole, seconds), server)
+
+
+def same(alone: Any, whole: Any, server: int) -> None:
+    """Check that `alone` is what `whole` tells of a server, and keeps nothing of the others."""
+    for field in fields(whole):
+        here, there = getattr(alone, field.name), getattr(whole, field.name)
+        if is_dataclass(there):
+            same(here, there, server)
+        elif isinstance(there, np.ndarray):
+            assert there.shape[0] == SERVERS
+            assert np.array_equal(here, there[server : server + 1])
+            assert here.base is None or here.base.shape[0] == 1
+        else:
+            assert here == there

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
+from llm_monitor.base.collection.isolation import Crew
 from llm_monitor.base.config.model import Duration, ExporterSettings
 from llm_monitor.base.docker.client import docker_address
 from llm_monitor.base.exporter import Exporter
@@ -37,6 +38,7 @@ def build(
     source: GpuSource | None = None,
     owners: Owners | None = None,
     xids: Xids | None = None,
+    crew: Crew | None = None,
 ) -> Exporter:
     """Return the GPU exporter over this host, or over what stands in for parts of it.
 
@@ -45,8 +47,9 @@ def build(
         source: The GPUs.
         owners: What tells whose a process on them is.
         xids: What counts their errors.
+        crew: Threads to ask in, which several exporters can share.
     """
-    fleet = Fleet(source or NvmlSource(settings.per_link), settings.patience)
+    fleet = Fleet(source or NvmlSource(settings.per_link), settings.patience, crew)
     containers = owners or Containers(str(settings.proc), settings.docker)
     xids = xids or Xids(fleet.source)
     return Exporter(

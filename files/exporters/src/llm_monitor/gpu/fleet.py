@@ -85,14 +85,14 @@ class Fleet:
         troubles: By GPU, what could not be read the last time it was asked, by question.
     """
 
-    def __init__(self, source: GpuSource, patience: float) -> None:
-        """Give each GPU `patience` seconds for each question."""
+    def __init__(self, source: GpuSource, patience: float, crew: Crew | None = None) -> None:
+        """Give each GPU `patience` seconds for each question, in threads of `crew` or its own."""
         self.source = source
         self.most = 0
         self.troubles: dict[Gpu, dict[str, str]] = {}
         self._noting = threading.Lock()
         self._patience = patience
-        self._crew = Crew("gpu-read")
+        self._crew = crew or Crew("gpu-read")
         self._questions: dict[str, Question] = {}
         self._turns: dict[str, Turn] = {}
 

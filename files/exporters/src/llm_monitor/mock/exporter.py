@@ -7,6 +7,7 @@ from typing import Annotated, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from llm_monitor.base.collection.engine import Limits
 from llm_monitor.base.config.model import ExporterSettings
 from llm_monitor.base.errors import SettingsError
 from llm_monitor.base.exporter import Exporter, Part
@@ -19,6 +20,7 @@ from llm_monitor.mock.logs.writer import LogWriter
 from llm_monitor.mock.metrics import FAMILIES
 from llm_monitor.mock.parts import NOTE, PLAYED, play
 from llm_monitor.mock.scenario.library import Library
+from llm_monitor.mock.servers import Servers, add_servers
 from llm_monitor.mock.stage import Stage
 
 
@@ -58,6 +60,16 @@ class Settings(ExporterSettings):
     exporters: Annotated[dict[str, int | None], BeforeValidator(played)] = Field(
         description=f"some of {', '.join(PLAYED)}, each with =PORT if it has a port of its own"
     )
+    servers: int = Field(ge=1, le=1000, description="a whole number, 1 to 1000")
+
+    @model_validator(mode="after")
+    def _no_ports_of_many(self) -> Self:
+        if self.servers > 1 and any(self.exporters.values()):
+            port = next(f"{name}={port}" for name, port in self.exporters.items() if port)
+            message = f"exporters: {port} gives a port to one server, but servers is "
+            message += f"{self.servers}; expected 1, or no ports"
+            raise ValueError(message)
+        return self
 
     @model_validator(mode="after")
     def can_be_played(self) -> Self:
@@ -93,15 +105,30 @@ def build(settings: Settings, clock: VirtualClock | None = None) -> Exporter:
     """
     fleet, library = read(settings)
     clock = clock or VirtualClock(time.time(), settings.speed)
-    stage = Stage(fleet, library, settings.scenario, clock, settings.seed)
+    stage = Stage(fleet, library, settings.scenario, clock, settings.seed, settings.servers)
     logs = LogWriter(stage.view(), Path(settings.logs), settings.seed) if settings.logs else None
-    parts = play(stage.view(), settings.exporters)
+    router = create_router(stage)
+    alone: list[Exporter] = []
+    if settings.servers > 1:
+        add_servers(router, Servers(stage, settings.exporters, _limits(settings)))
+    else:
+        alone = play(stage.view(), settings.exporters)
     return Exporter(
         name="mock",
         families=FAMILIES,
         collectors=[StageCollector(stage, logs)],
         watchers=[] if logs is None else [logs],
-        router=create_router(stage),
-        parts=[Part(part, settings.exporters[part.name]) for part in parts],
+        router=router,
+        parts=[Part(one, settings.exporters[one.name]) for one in alone],
         note=NOTE,
+    )
+
+
+def _limits(settings: Settings) -> Limits:
+    """Return what each exporter of many servers may cost."""
+    usual = Limits()
+    return Limits(
+        min_interval=0.0,
+        per_family=settings.max_series_per_family or usual.per_family,
+        total=settings.max_series or usual.total,
     )

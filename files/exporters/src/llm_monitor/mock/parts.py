@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import cache
 from typing import Any, TypeVar
 
 import yaml
 
 from llm_monitor.base import registry
+from llm_monitor.base.collection.isolation import Crew
 from llm_monitor.base.config.model import ExporterSettings
 from llm_monitor.base.exporter import Exporter
 from llm_monitor.base.upstream.complaints import Complaints
@@ -27,66 +29,94 @@ from llm_monitor.node import exporter as node
 from llm_monitor.vllm import exporter as vllm
 
 S = TypeVar("S", bound=ExporterSettings)
-Play = Callable[[View], Exporter]
-
 # What everybody is told who opens an exporter's page.
 NOTE = "A simulation: the server, GPUs, models and users that are told of here do not exist."
 
-# What the exporter wants to know before it asks anybody; here it asks nobody.
-_NO_LANGFUSE = {"url": "https://langfuse.invalid", "public_key": "none", "secret_key": "none"}
+# What exporters want to know before they ask anybody; here they ask nobody.
+_NOBODY: Mapping[str, Mapping[str, Any]] = {
+    "langfuse": {"url": "https://langfuse.invalid", "public_key": "none", "secret_key": "none"}
+}
 
 
-def play(view: View, names: Iterable[str]) -> list[Exporter]:
-    """Return the exporters `names` of the server in `view`."""
-    return [replace(_PLAYS[name](view), answers=_answers(view, name), note=NOTE) for name in names]
+class _Cast:
+    """The exporters of one server."""
+
+    def __init__(self, view: View, crew: Crew | None) -> None:
+        """Play the server in `view`."""
+        self._view = view
+        self._crew = crew
+        self._engine = SimulatedEngine(view)
+
+    def node(self) -> Exporter:
+        """Return the node exporter."""
+        settings = _settings("node", node.Settings)
+        return node.build(settings, SimulatedHost(self._view), self._crew)
+
+    def gpu(self) -> Exporter:
+        """Return the GPU exporter."""
+        gpus = SimulatedGpus(self._view)
+        owners = SimulatedOwners(self._view.plan, self._view.server)
+        settings = _settings("gpu", gpu.Settings)
+        return gpu.build(settings, gpus, owners, SimulatedXids(gpus), self._crew)
+
+    def container(self) -> Exporter:
+        """Return the container exporter."""
+        view = self._view
+        settings = _settings("container", container.Settings)
+        source = SimulatedContainers(view, self._engine, SimulatedGpuUse(view))
+        return container.build(settings, source, view.time, view.time)
+
+    def vllm(self) -> Exporter:
+        """Return the vLLM exporter."""
+        view = self._view
+        source = SimulatedServers(view, self._engine)
+        return vllm.build(
+            _settings("vllm", vllm.Settings), source, SimulatedGpuUse(view), view.time
+        )
+
+    def litellm(self) -> Exporter:
+        """Return the LiteLLM exporter."""
+        view = self._view
+        settings = _settings("litellm", litellm.Settings)
+        return litellm.build(settings, SimulatedLitellm(view), view.time, view.time)
+
+    def langfuse(self) -> Exporter:
+        """Return the Langfuse exporter."""
+        settings = _settings("langfuse", langfuse.Settings)
+        complaints = Complaints(langfuse.__name__)
+        return langfuse.build(settings, SimulatedRepository(self._view, complaints), complaints)
 
 
-def _node(view: View) -> Exporter:
-    return node.build(_settings("node", node.Settings), SimulatedHost(view))
-
-
-def _gpu(view: View) -> Exporter:
-    gpus = SimulatedGpus(view)
-    owners = SimulatedOwners(view.plan, view.server)
-    return gpu.build(_settings("gpu", gpu.Settings), gpus, owners, SimulatedXids(gpus))
-
-
-def _container(view: View) -> Exporter:
-    source = SimulatedContainers(view, SimulatedEngine(view), SimulatedGpuUse(view))
-    return container.build(_settings("container", container.Settings), source, view.time, view.time)
-
-
-def _vllm(view: View) -> Exporter:
-    source = SimulatedServers(view, SimulatedEngine(view))
-    return vllm.build(_settings("vllm", vllm.Settings), source, SimulatedGpuUse(view), view.time)
-
-
-def _litellm(view: View) -> Exporter:
-    settings = _settings("litellm", litellm.Settings)
-    return litellm.build(settings, SimulatedLitellm(view), view.time, view.time)
-
-
-def _langfuse(view: View) -> Exporter:
-    settings = _settings("langfuse", langfuse.Settings, _NO_LANGFUSE)
-    complaints = Complaints(langfuse.__name__)
-    return langfuse.build(settings, SimulatedRepository(view, complaints), complaints)
-
-
-_PLAYS: Mapping[str, Play] = {
-    "node": _node,
-    "gpu": _gpu,
-    "container": _container,
-    "vllm": _vllm,
-    "litellm": _litellm,
-    "langfuse": _langfuse,
+_PLAYS: Mapping[str, Callable[[_Cast], Exporter]] = {
+    "node": _Cast.node,
+    "gpu": _Cast.gpu,
+    "container": _Cast.container,
+    "vllm": _Cast.vllm,
+    "litellm": _Cast.litellm,
+    "langfuse": _Cast.langfuse,
 }
 PLAYED = tuple(_PLAYS)
 
 
-def _settings(name: str, model: type[S], instead: Mapping[str, Any] | None = None) -> S:
-    """Return an exporter's settings as it comes, with some of them `instead`."""
+def play(view: View, names: Iterable[str], crew: Crew | None = None) -> list[Exporter]:
+    """Return the exporters `names` of the server in `view`.
+
+    Their threads are those of `crew` if it is given, else each has its own.
+    """
+    cast = _Cast(view, crew)
+    return [replace(_PLAYS[name](cast), answers=_answers(view, name), note=NOTE) for name in names]
+
+
+def _settings(name: str, model: type[S]) -> S:
+    """Return an exporter's settings as it comes."""
+    return model.model_validate({**_shipped(name), **_NOBODY.get(name, {})})
+
+
+@cache
+def _shipped(name: str) -> Mapping[str, Any]:
     text = (registry.package_folder(name) / "settings.yaml").read_text("utf-8")
-    return model.model_validate({**yaml.safe_load(text)[name], **(instead or {})})
+    shipped: Mapping[str, Any] = yaml.safe_load(text)[name]
+    return shipped
 
 
 def _answers(view: View, name: str) -> Callable[[], bool]:

@@ -13,7 +13,7 @@ from llm_monitor.mock.world.world import World
 
 # Langfuse tells of the last 24 hours, so the server has been up for a little longer.
 UP_BEFORE = 25 * 3600.0
-# A jump is worked out step by step, about two seconds for a day.
+# A jump is worked out step by step, about two seconds for a day; twelve for 200 servers.
 LONGEST_JUMP = 86400.0
 
 
@@ -22,6 +22,7 @@ class Stage:
 
     Attributes:
         library: The scenarios that can be played.
+        servers: How many servers there are.
     """
 
     def __init__(
@@ -31,15 +32,17 @@ class Stage:
         scenario: str,
         clock: VirtualClock,
         seed: int = 1,
+        servers: int = 1,
         up_before: float = UP_BEFORE,
     ) -> None:
         """Play `scenario` from the clock's present on, after `up_before` usual seconds."""
         self.library = library
+        self.servers = servers
         self._clock = clock
         self._lock = threading.Lock()
         start = clock.now()
         self._programme = Programme(start, library.course(scenario))
-        self._world = World(fleet, self._programme, start - up_before, seed)
+        self._world = World(fleet, self._programme, start - up_before, seed, servers)
         # Worked out here, not in the first scrape, which has a deadline.
         self._world.at(start)
 

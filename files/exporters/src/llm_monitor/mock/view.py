@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from llm_monitor.base.errors import SourceError
 from llm_monitor.mock.world.plan import Plan
@@ -25,11 +25,11 @@ class Simulation(Protocol):
         """When they boot, Unix time."""
         ...
 
-    def at(self, time: float, /) -> State:
-        """Return everything at a moment."""
+    def at(self, time: float, server: int | None = None, /) -> State:
+        """Return everything at a moment, or what there is of one server then."""
         ...
 
-    def told(self, state: State, seconds: float, /) -> Traces:
+    def told(self, state: State, seconds: float, server: int | None = None, /) -> Traces:
         """Return what Langfuse was told within the last `seconds` before `state`."""
         ...
 
@@ -39,9 +39,12 @@ class View:
 
     Attributes:
         plan: What it has.
-        server: Its place in the arrays of a state.
+        server: Which of the simulation's it is.
+        row: Its place in the arrays of what it is told, where it is alone.
         boot: When it booted, Unix time: before its containers were started.
     """
+
+    row: ClassVar = 0
 
     def __init__(self, world: Simulation, now: Callable[[], float], server: int = 0) -> None:
         """See a server of `world` at the time that `now` tells, Unix time."""
@@ -61,7 +64,7 @@ class View:
         moment = self.time()
         kept = self._kept
         if kept is None or kept[0] != moment:
-            kept = self._kept = moment, self._world.at(moment)
+            kept = self._kept = moment, self._world.at(moment, self.server)
         return kept[1]
 
     def at(self, time: float) -> State:
@@ -69,11 +72,11 @@ class View:
 
         One further back is had too, but worked out from the start.
         """
-        return self._world.at(time)
+        return self._world.at(time, self.server)
 
     def told(self, seconds: float) -> Traces:
         """Return what Langfuse was told within the last `seconds`, a window of the exporter's."""
-        return self._world.told(self.state(), seconds)
+        return self._world.told(self.state(), seconds, self.server)
 
     def asked(self, exporter: str) -> State:
         """Return how everything is, for an exporter's question.

@@ -80,11 +80,11 @@ class FilesystemCollector:
         metrics.FILESYSTEM_ERROR,
     )
 
-    def __init__(self, source: NodeSource, choices: Choices) -> None:
-        """Ask `source` about the mounts that `choices` leave."""
+    def __init__(self, source: NodeSource, choices: Choices, crew: Crew | None = None) -> None:
+        """Ask `source` about the mounts that `choices` leave, in threads of `crew` or its own."""
         self._source = source
         self._choices = choices
-        self._isolation: Isolation[Usage] = Isolation(Crew("node-statvfs"))
+        self._isolation: Isolation[Usage] = Isolation(crew or Crew("node-statvfs"))
 
     def collect(self, deadline: Deadline, /) -> Iterator[Sample]:
         """Give the mounts that answer in time, and say which don't."""
@@ -250,7 +250,7 @@ def read_system(source: NodeSource) -> Iterator[Sample]:
     yield metrics.INFO(1, *source.system())
 
 
-def collectors(source: NodeSource, choices: Choices) -> list[Collector]:
+def collectors(source: NodeSource, choices: Choices, crew: Crew | None = None) -> list[Collector]:
     """Return the collectors of a host, in the order in which they run."""
     m = metrics
     stat = partial(read_stat, source, choices.per_cpu)
@@ -271,7 +271,7 @@ def collectors(source: NodeSource, choices: Choices) -> list[Collector]:
         NodeCollector("hwmon", _HWMON, partial(read_temperatures, source), optional=True),
         NodeCollector("clock", _CLOCK, partial(read_clock, source)),
         NodeCollector("system", (m.INFO,), partial(read_system, source)),
-        FilesystemCollector(source, choices),
+        FilesystemCollector(source, choices, crew),
     ]
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from pydantic import Field
 
+from llm_monitor.base.collection.isolation import Crew
 from llm_monitor.base.config.model import Duration, ExporterSettings, Pattern
 from llm_monitor.base.exporter import Exporter
 from llm_monitor.node.collectors import Choices, collectors
@@ -25,8 +26,13 @@ class Settings(ExporterSettings):
     network_exclude: Pattern = Field(description=_PATTERN)
 
 
-def build(settings: Settings, source: NodeSource | None = None) -> Exporter:
-    """Return the node exporter over the real host, or over `source` in its place."""
+def build(
+    settings: Settings, source: NodeSource | None = None, crew: Crew | None = None
+) -> Exporter:
+    """Return the node exporter over the real host, or over `source` in its place.
+
+    What may hang is asked in threads of `crew`, which several exporters can share.
+    """
     choices = Choices(
         per_cpu=settings.per_cpu,
         mount_timeout=settings.mount_timeout,
@@ -38,5 +44,5 @@ def build(settings: Settings, source: NodeSource | None = None) -> Exporter:
     return Exporter(
         name="node",
         families=FAMILIES,
-        collectors=collectors(source or HostSource(str(settings.host_root)), choices),
+        collectors=collectors(source or HostSource(str(settings.host_root)), choices, crew),
     )

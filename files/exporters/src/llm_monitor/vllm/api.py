@@ -1,7 +1,6 @@
 """The JSON API: the servers, their models and GPUs, and what Prometheus scrapes them by."""
 
 import asyncio
-import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
@@ -18,7 +17,7 @@ from llm_monitor.base.docker.gpus import GpuUseSource
 from llm_monitor.base.errors import SourceError
 from llm_monitor.base.upstream.errors import Reason, UpstreamError
 from llm_monitor.base.web.answers import BAD_REQUEST, UNAVAILABLE, add_json, problem
-from llm_monitor.base.web.negotiation import patience
+from llm_monitor.base.web.negotiation import is_address, patience
 from llm_monitor.vllm.server.discovery import Server
 from llm_monitor.vllm.source import VllmSource
 from llm_monitor.vllm.telling import Told, containers, gpu_map, models
@@ -32,7 +31,6 @@ _SCRAPE_TIMEOUT = "x-prometheus-scrape-timeout-seconds"
 _LONGEST_ACCEPT = 1024
 _EXPOSITIONS = ("text/plain", "application/openmetrics-text")
 _TEXT = "text/plain; version=0.0.4; charset=utf-8"
-_HOST = re.compile(r"(?:[A-Za-z0-9_.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 
 T = TypeVar("T")
 Route = Callable[[Request], Awaitable[Response]]
@@ -95,7 +93,7 @@ class _Desk:
     async def targets(self, request: Request) -> Response:
         """Answer with what Prometheus asks, in its http_sd format."""
         host = request.headers.get("host", "")
-        if not _HOST.fullmatch(host):
+        if not is_address(host):
             return problem("the header Host is no host name with a port", BAD_REQUEST)
         return await self._answer(
             lambda deadline: [

@@ -68,15 +68,15 @@ class Engine:
     All its methods must be called on the event loop.
     """
 
-    def __init__(self, exporter: Exporter, limits: Limits) -> None:
-        """Guard the series of `exporter` by `limits`."""
+    def __init__(self, exporter: Exporter, limits: Limits, crew: Crew | None = None) -> None:
+        """Guard the series of `exporter` by `limits`; collect in threads of `crew` or its own."""
         self.exporter = exporter
         self._limits = limits
         self._guards = {one: FamilyGuard(one, limits.per_family) for one in exporter.families}
         own = exporter.own_families()
         self._own_guards = {one: FamilyGuard(one, max(200, len(self._guards))) for one in own}
         self._report = Report(exporter.name, own, exporter.vital)
-        self._crew = Crew(f"{exporter.name}-collect")
+        self._crew = crew or Crew(f"{exporter.name}-collect")
         self._isolation: Isolation[Result] = Isolation(self._crew)
         self._pacemaker = Pacemaker(self._crew, exporter, self._gather)
         self._round: Round | None = None
@@ -101,6 +101,11 @@ class Engine:
         self._pacemaker.stop()
         if self._round is not None:
             self._close(self._round)
+
+    def forget(self) -> None:
+        """Let go of the last sample: the next scrape collects anew, however soon it comes."""
+        self._snapshot = None
+        self._isolation.forget()
 
     async def snapshot(self, deadline: Deadline) -> Snapshot:
         """Return a sample younger than `min_interval`, collecting one if there is none.

@@ -47,9 +47,11 @@ class Outcome(Generic[T]):
 class Crew:
     """Daemon threads made on demand, so that a stuck one never holds up the process' end."""
 
-    def __init__(self, name: str) -> None:
-        """Name the threads `name`."""
+    def __init__(self, name: str, most: int | None = None) -> None:
+        """Name the threads `name`; with `most` of them at work, calls wait for one that is free."""
         self._name = name
+        self._most = most
+        self._threads = 0
         self._lock = threading.Lock()
         self._queue: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._idle = 0
@@ -62,12 +64,21 @@ class Crew:
             RuntimeError: When no thread can be started, such as at a container's limit of them.
         """
         with self._lock:
-            reuse = self._idle > 0
+            # Below zero so many calls wait.
+            reuse = self._idle > 0 or self._threads == self._most
             self._idle -= reuse
+            self._threads += not reuse
         if reuse:
             self._queue.put(call)
             return
-        threading.Thread(target=self._work, args=(call,), name=self._name, daemon=True).start()
+        try:
+            threading.Thread(
+                target=self._work, args=([call],), name=self._name, daemon=True
+            ).start()
+        except RuntimeError:
+            with self._lock:
+                self._threads -= 1
+            raise
         if self._refused:
             self._refused = False
             _log.info("threads can be started again", thread=self._name)
@@ -86,11 +97,15 @@ class Crew:
             return False
         return True
 
-    def _work(self, call: Callable[[], None]) -> None:
+    def _work(self, first: list[Callable[[], None]]) -> None:
+        # A call may hold much, so nothing holds it once it has ended; a thread does its arguments.
+        call = first.pop()
         while True:
             call()
+            del call
             with self._lock:
                 if self._idle >= _IDLE_THREADS:
+                    self._threads -= 1
                     return
                 self._idle += 1
             call = self._queue.get()
@@ -183,13 +198,17 @@ class Isolation(Generic[T]):
         stuck = {name: state for name in calls if (state := self.running(name)) is not None}
         free = {name: call for name, call in calls.items() if name not in stuck}
         batch = Batch(self._crew, free, on_end)
-        self._latest = {name: last for name, last in self._latest.items() if last.running(name)}
+        self.forget()
         self._latest.update(dict.fromkeys(free, batch))
         if free:
             batch.add_thread()
         else:
             on_end()
         return batch, stuck
+
+    def forget(self) -> None:
+        """Let go of the calls that have ended, and of what they returned."""
+        self._latest = {name: last for name, last in self._latest.items() if last.running(name)}
 
     def running(self, name: str) -> Outcome[T] | None:
         """Return the state of the call of that name if it still runs."""

@@ -7,6 +7,7 @@ in both formats; only the families' headers and the end mark differ.
 
 import zlib
 from collections.abc import Iterable, Mapping
+from functools import cache
 
 from llm_monitor.base.files import printable
 from llm_monitor.base.metrics.family import HISTOGRAM, Family, Histogram, Value
@@ -45,6 +46,7 @@ def series_key(family: Family, values: tuple[str, ...]) -> str:
     return f"{family.name}{{{pairs}}} " if pairs else f"{family.name} "
 
 
+@cache
 def header(family: Family, openmetrics: bool) -> str:
     """Return the lines that come before a family's samples."""
     name = family.base_name if openmetrics else family.name

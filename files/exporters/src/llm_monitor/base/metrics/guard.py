@@ -1,7 +1,7 @@
 """The cardinality guard: what one exporter may expose, whatever a collector or a source gives."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 
 from llm_monitor.base.errors import DeclarationError
@@ -34,9 +34,9 @@ class Fold:
     def __init__(self) -> None:
         """Start with nothing summed."""
         self._bounds: tuple[float, ...] | None = None
-        self._sum: list[float] = []
-        self._last: list[float] = []
-        self._held: list[float] = []
+        self._sum: Sequence[float] = ()
+        self._last: Sequence[float] = ()
+        self._held: Sequence[float] = ()
 
     def add(self, value: Value) -> bool:
         """Add `value` to the sum of this collection; False when its buckets don't match."""
@@ -44,7 +44,7 @@ class Fold:
         parts = [*value.counts, value.sum] if isinstance(value, Histogram) else [value]
         if not self._sum and bounds != self._bounds:
             self._bounds = bounds
-            self._last = self._held = []
+            self._last = self._held = ()
         if bounds != self._bounds:
             return False
         self._sum = [a + b for a, b in zip(self._sum, parts, strict=True)] if self._sum else parts
@@ -52,7 +52,7 @@ class Fold:
 
     def close(self) -> Value | None:
         """End this collection and return the sum, or None when nothing was added."""
-        parts, self._sum = self._sum, []
+        parts, self._sum = self._sum, ()
         if not parts:
             return None
         last = self._last or parts

@@ -1,5 +1,6 @@
 """The families by which every exporter tells about itself, under its own subsystem."""
 
+from functools import cache
 from typing import NamedTuple, Self
 
 from llm_monitor.base.metrics.family import COUNTER, GAUGE, Family, Kind, LabelValues
@@ -69,6 +70,7 @@ class OwnFamilies(NamedTuple):
     build_info: Family
 
     @classmethod
+    @cache
     def of(cls, exporter: str) -> Self:
         """Return the families of the exporter of that name."""
         return cls(

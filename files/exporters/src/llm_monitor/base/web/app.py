@@ -64,23 +64,28 @@ Route = Callable[[Request], Awaitable[Response]]
 def _metrics(engine: Engine | Together) -> Route:
     async def metrics(request: Request) -> Response:
         """Answer with the metrics in Prometheus' text format or in OpenMetrics."""
-        if not engine.exporter.answers():
-            return PlainTextResponse("it does not answer now\n", status_code=503)
-        headers = request.headers
-        deadline = Deadline.after(patience(headers.get(_SCRAPE_TIMEOUT, "")))
-        openmetrics = wants_openmetrics(headers.get("accept", ""))
-        gzipped = wants_gzip(headers.get("accept-encoding", ""))
-        snapshot = await engine.snapshot(deadline)
-        answer = {"vary": "Accept, Accept-Encoding"}
-        if gzipped:
-            answer["content-encoding"] = "gzip"
-        return Response(
-            snapshot.body(openmetrics=openmetrics, gzipped=gzipped),
-            media_type=OPENMETRICS_TYPE if openmetrics else TEXT_TYPE,
-            headers=answer,
-        )
+        return await scraped(engine, request)
 
     return metrics
+
+
+async def scraped(engine: Engine | Together, request: Request) -> Response:
+    """Return what answers a scrape of `engine`, as its headers ask for it."""
+    if not engine.exporter.answers():
+        return PlainTextResponse("it does not answer now\n", status_code=503)
+    headers = request.headers
+    deadline = Deadline.after(patience(headers.get(_SCRAPE_TIMEOUT, "")))
+    openmetrics = wants_openmetrics(headers.get("accept", ""))
+    gzipped = wants_gzip(headers.get("accept-encoding", ""))
+    snapshot = await engine.snapshot(deadline)
+    answer = {"vary": "Accept, Accept-Encoding"}
+    if gzipped:
+        answer["content-encoding"] = "gzip"
+    return Response(
+        snapshot.body(openmetrics=openmetrics, gzipped=gzipped),
+        media_type=OPENMETRICS_TYPE if openmetrics else TEXT_TYPE,
+        headers=answer,
+    )
 
 
 def _page(app: FastAPI) -> Route:

@@ -1,12 +1,14 @@
-"""What a scraper asks for in its headers: format, compression and patience."""
+"""What a scraper says in its headers: format, compression, patience, and whom it asks."""
 
 import math
+import re
 from functools import lru_cache
 
 from llm_monitor.base.collection.engine import LONGEST_COLLECTION
 
 _MARGIN = 0.5
 _OPENMETRICS_VERSIONS = {"", "1.0.0", "0.0.1"}
+_HOST = re.compile(r"(?:[A-Za-z0-9_.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 
 
 @lru_cache(maxsize=64)
@@ -27,6 +29,11 @@ def wants_gzip(accept_encoding: str) -> bool:
     """Return whether an `Accept-Encoding` header allows gzip."""
     qualities = {coding: quality for coding, _, quality in _items(accept_encoding)}
     return qualities.get("gzip", qualities.get("*", 0.0)) > 0
+
+
+def is_address(host: str) -> bool:
+    """Return whether a `Host` header names a host, so that others can be sent to it as well."""
+    return _HOST.fullmatch(host) is not None
 
 
 def patience(scrape_timeout: str) -> float:

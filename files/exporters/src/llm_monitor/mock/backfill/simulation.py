@@ -67,7 +67,7 @@ class Replay:
         self._moments = _heard(ear)
         self._known = next(self._moments)
 
-    def at(self, time: float, /) -> State:
+    def at(self, time: float, _server: int | None = None, /) -> State:
         """Return everything at a moment of `order`; never one before that of the last call.
 
         Raises:
@@ -77,7 +77,7 @@ class Replay:
             self._known = next(self._moments)
         return self._known.state
 
-    def told(self, _state: State, seconds: float, /) -> Traces:
+    def told(self, _state: State, seconds: float, _server: int | None = None, /) -> Traces:
         """Return what Langfuse was told within the last `seconds` before the moment at hand."""
         return self._known.told[seconds]
 

@@ -130,8 +130,8 @@ class SimulatedContainers:
         return row
 
     def _rows(self, state: State) -> dict[str, Row]:
-        crew, server = state.containers, self._view.server
-        columns = [getattr(crew, name)[server].tolist() for name in _COLUMNS]
+        crew, row = state.containers, self._view.row
+        columns = [getattr(crew, name)[row].tolist() for name in _COLUMNS]
         names = self._view.plan.crew.names
         return {
             name: dict(zip(_COLUMNS, row, strict=True))

@@ -45,15 +45,15 @@ class SimulatedEngine:
 
     def events(self, state: State) -> dict[tuple[str, str], int]:
         """Return how often each action came, by container's name and action."""
-        crew, server = state.containers, self._view.server
-        deaths, running = crew.deaths[server], crew.running[server]
+        crew, row = state.containers, self._view.row
+        deaths, running = crew.deaths[row], crew.running[row]
         by_action = {
             "die": deaths,
             # Each of them ran at first, and has been started again after each death but the last.
             "start": deaths + running - 1,
-            "oom": crew.kills[server],
-            "kill": crew.stops[server],
-            "health_status": crew.turns[server],
+            "oom": crew.kills[row],
+            "kill": crew.stops[row],
+            "health_status": crew.turns[row],
         }
         names = self._view.plan.crew.names
         return {
@@ -63,20 +63,20 @@ class SimulatedEngine:
         }
 
     def _conditions(self, state: State) -> Iterable[Condition]:
-        crew, server, plan = state.containers, self._view.server, self._view.plan.crew
+        crew, row, plan = state.containers, self._view.row, self._view.plan.crew
         health = [
             _health(*one) if checked else None
             for checked, *one in zip(
                 plan.checked.tolist(),
-                crew.running[server].tolist(),
-                crew.healthy[server].tolist(),
-                crew.failing[server].tolist(),
+                crew.running[row].tolist(),
+                crew.healthy[row].tolist(),
+                crew.failing[row].tolist(),
                 strict=True,
             )
         ]
         parts = crew.started, crew.finished, crew.exit_code, crew.killed, crew.restarts
-        rows = (part[server].tolist() for part in parts)
-        return zip(crew.running[server].tolist(), health, *rows, strict=True)
+        rows = (part[row].tolist() for part in parts)
+        return zip(crew.running[row].tolist(), health, *rows, strict=True)
 
     def _container(self, place: int, condition: Condition) -> Container:
         known = self._known.get(place)
@@ -167,8 +167,8 @@ class SimulatedGpuUse:
     def _used(self, state: State) -> dict[str, dict[str, int]]:
         """Return the bytes that each container uses on each GPU, by its id and the GPU's UUID."""
         used: dict[str, dict[str, int]] = {}
-        server = self._view.server
-        amounts = state.gpus.memory[server].tolist(), state.gpus.leaked[server].tolist()
+        row = self._view.row
+        amounts = state.gpus.memory[row].tolist(), state.gpus.leaked[row].tolist()
         for index, (memory, leaked) in enumerate(zip(*amounts, strict=True)):
             for process in self._tenants.on(index, state, memory, leaked):
                 by_gpu = used.setdefault(self._owners[process.pid], {})

@@ -249,7 +249,7 @@ class SimulatedGpus:
         state = self._view.asked("gpu")
         kept = self._kept
         if kept is None or kept[0] is not state:
-            kept = self._kept = state, _cards(state, self._plan, self._view.server)
+            kept = self._kept = state, _cards(state, self._plan)
         return kept
 
     def _card(self, gpu: Gpu) -> Card:
@@ -282,9 +282,9 @@ class SimulatedXids(Xids):
         return super().counted(gpus) | self._simulated.xids()
 
 
-def _cards(state: State, plan: Plan, server: int) -> list[Card]:
-    """Return the GPUs of a server in plain numbers, by their indexes."""
-    columns = [getattr(state.gpus, name)[server].tolist() for name in Card._fields[1:]]
+def _cards(state: State, plan: Plan) -> list[Card]:
+    """Return the GPUs in plain numbers, by their indexes."""
+    columns = [getattr(state.gpus, name)[View.row].tolist() for name in Card._fields[1:]]
     return [
         Card(broken, *values)
         for broken, *values in zip(_broken(state, plan), *columns, strict=True)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from llm_monitor.gpu.containers import Container
 from llm_monitor.gpu.facts import Process
 from llm_monitor.mock.identity import container_id, pid
+from llm_monitor.mock.view import View
 from llm_monitor.mock.world.plan import Plan
 from llm_monitor.mock.world.step import State
 
@@ -34,7 +35,6 @@ class Tenants:
 
     def __init__(self, plan: Plan, server: int) -> None:
         """Work out which process of which model runs on which GPU."""
-        self._server = server
         self._models = [list(_of_models(plan, server, gpu)) for gpu in range(len(plan.gpus))]
         self._other = _other(plan, server)
 
@@ -43,8 +43,8 @@ class Tenants:
 
         Models whose container does not run have none.
         """
-        running = state.containers.running[self._server]
-        busy = state.serving.busy[self._server]
+        running = state.containers.running[View.row]
+        busy = state.serving.busy[View.row]
         here = [one for one in self._models[gpu] if running[one.container]]
         whole = sum(one.weight for one in here)
         found = [

@@ -44,14 +44,14 @@ class SimulatedRepository:
     def poll(self, _deadline: Deadline, /) -> Poll:
         """Return what happened in each window up to now."""
         state = self._upstream.asked(_GENERATION)
-        newest = float(state.traces.newest[self._view.server])
+        newest = float(state.traces.newest[self._view.row])
         windows = {
             window: self._usage(self._view.told(seconds)) for window, seconds in WINDOWS.items()
         }
         return Poll(_GENERATION, self._view.time(), newest or None, windows)
 
     def _usage(self, told: Traces) -> Usage:
-        audience = behind(told, self._view.server)
+        audience = behind(told, self._view.row)
         return Usage(
             audience.traces,
             audience.sessions,
@@ -61,20 +61,20 @@ class SimulatedRepository:
         )
 
     def _models(self, told: Traces) -> list[ModelUse]:
-        server = self._view.server
+        row = self._view.row
         return [
             ModelUse(
                 model=name,
-                observations=int(told.observations[server, place]),
-                errors=int(told.errors[server, place]),
-                input_tokens=int(told.input_tokens[server, place]),
-                output_tokens=int(told.output_tokens[server, place]),
-                cost=float(told.cost[server, place]),
-                latency=_quantiles(told.latency[server, place]),
-                first_token=_quantiles(told.first_token[server, place]),
+                observations=int(told.observations[row, place]),
+                errors=int(told.errors[row, place]),
+                input_tokens=int(told.input_tokens[row, place]),
+                output_tokens=int(told.output_tokens[row, place]),
+                cost=float(told.cost[row, place]),
+                latency=_quantiles(told.latency[row, place]),
+                first_token=_quantiles(told.first_token[row, place]),
             )
             for place, name in enumerate(self._view.plan.routes.names)
-            if told.observations[server, place]
+            if told.observations[row, place]
         ]
 
 

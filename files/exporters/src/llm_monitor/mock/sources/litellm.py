@@ -52,7 +52,7 @@ class SimulatedLitellm:
     def points(self, wanted: frozenset[str], _deadline: Deadline) -> Sequence[Point]:
         """Return those samples of its metrics whose names are `wanted`."""
         gateway = self._upstream.asked(METRICS).gateway
-        points = self._page.points(gateway, self._view.server)
+        points = self._page.points(gateway, self._view.row)
         return [point for point in points if point.name in wanted]
 
     def checks(self, _deadline: Deadline) -> dict[str, Check]:
@@ -60,7 +60,7 @@ class SimulatedLitellm:
         state = self._upstream.asked(CHECKS)
         if not self._upstream.works("litellm_database", state):
             raise self._upstream.failed(CHECKS, Reason.STATUS, f"status {_ERROR}", _ERROR)
-        at = float(state.gateway.checked[self._view.server, 0])
+        at = float(state.gateway.checked[self._view.row, 0])
         return self._checked(state.gateway.healthy, at)
 
     def probe(self, _deadline: Deadline) -> dict[str, Check]:
@@ -74,7 +74,7 @@ class SimulatedLitellm:
         return self._upstream.complaints.counts()
 
     def _checked(self, healthy: Flags, at: float) -> dict[str, Check]:
-        answers = healthy[self._view.server].tolist()
+        answers = healthy[self._view.row].tolist()
         pairs = zip(self._deployments, answers, strict=True)
         return {one.id: Check(fine, at) for one, fine in pairs}
 

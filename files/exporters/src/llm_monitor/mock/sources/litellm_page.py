@@ -27,6 +27,9 @@ _FALLBACK = (*_TEAM, *_FAILURE, "fallback_model", "model_id", "requested_model")
 
 _REQUESTS = "litellm_proxy_total_requests_metric_total"
 _FAILED = "litellm_proxy_failed_requests_metric_total"
+_WHOLE = "litellm_request_total_latency_metric"
+_FIRST = "litellm_llm_api_time_to_first_token_metric"
+_OVERHEAD = "litellm_overhead_latency_metric"
 _STATE = "litellm_deployment_state"
 _COOLED = "litellm_deployment_cooled_down_total"
 _BROKEN = "litellm_deployment_failure_responses_total"
@@ -38,9 +41,9 @@ _LABELS: Mapping[str, Sequence[str]] = {
     "litellm_input_tokens_metric_total": _TOKENS,
     "litellm_output_tokens_metric_total": _TOKENS,
     "litellm_spend_metric_total": (*_TOKENS, *_CLIENT, "service_tier"),
-    "litellm_request_total_latency_metric": _TIMES,
-    "litellm_llm_api_time_to_first_token_metric": _TIMES,
-    "litellm_overhead_latency_metric": (*_KEY, *_BACKEND, "model_group"),
+    _WHOLE: _TIMES,
+    _FIRST: _TIMES,
+    _OVERHEAD: (*_KEY, *_BACKEND, "model_group"),
     _STATE: _BACKEND,
     _COOLED: (*_BACKEND, "exception_status"),
     _BROKEN: (*_TEAM, *_CLIENT, *_BACKEND, *_FAILURE, "model_group", "requested_model"),
@@ -106,8 +109,8 @@ class _Row:
         }
         self._labels = {name: self._of(name) for name in _LABELS}
         self._buckets = {
-            name: [labels | {"le": le} for le in (*map(str, LATENCY), "+Inf")]
-            for name, labels in self._labels.items()
+            name: [self._labels[name] | {"le": le} for le in (*map(str, LATENCY), "+Inf")]
+            for name in (_WHOLE, _FIRST, _OVERHEAD)
         }
         self._failures, self._breaks = (
             [self._of(name, **_failure(one.provider, reason)) for reason in REASONS]
@@ -151,9 +154,9 @@ class _Row:
         ):
             yield Point(name, self._labels[name], float(value))
         for name, counts in (
-            ("litellm_request_total_latency_metric", gateway.latency[place]),
-            ("litellm_llm_api_time_to_first_token_metric", gateway.first_token[place]),
-            ("litellm_overhead_latency_metric", gateway.overhead[place]),
+            (_WHOLE, gateway.latency[place]),
+            (_FIRST, gateway.first_token[place]),
+            (_OVERHEAD, gateway.overhead[place]),
         ):
             upto = list(accumulate(counts.tolist()))
             if upto[-1]:

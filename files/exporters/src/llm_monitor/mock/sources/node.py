@@ -96,8 +96,8 @@ class SimulatedHost:
 
     def oom_kills(self) -> int:
         """Return how many processes were killed for memory, those in containers among them."""
-        state, server = self._view.asked("node"), self._view.server
-        return int(self._one(state.host.kills)) + int(state.containers.kills[server].sum())
+        state, row = self._view.asked("node"), self._view.row
+        return int(self._one(state.host.kills)) + int(state.containers.kills[row].sum())
 
     def numa(self) -> list[NumaNode]:
         """Return the memory of each socket's node, of which each has the same."""
@@ -185,7 +185,7 @@ class SimulatedHost:
     def open_files(self) -> int:
         """Return the number of open file handles: each request is a socket on both sides."""
         state = self._view.asked("node")
-        requests = int(state.serving.running[self._view.server].sum())
+        requests = int(state.serving.running[self._view.row].sum())
         return _FILES + _FILES_A_CONTAINER * self._containers() + 2 * requests
 
     def temperatures(self) -> list[Temperature]:
@@ -219,11 +219,11 @@ class SimulatedHost:
 
     def _containers(self) -> int:
         """Return how many containers run."""
-        return int(self._view.asked("node").containers.running[self._view.server].sum())
+        return int(self._view.asked("node").containers.running[self._view.row].sum())
 
     def _row(self, values: NDArray[Any]) -> list[Any]:
         """Return this server's values in plain numbers."""
-        row: list[Any] = values[self._view.server].tolist()
+        row: list[Any] = values[self._view.row].tolist()
         return row
 
     def _one(self, values: NDArray[Any]) -> Any:

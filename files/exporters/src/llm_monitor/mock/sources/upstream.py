@@ -42,7 +42,7 @@ class Upstream:
         """Return whether a service works."""
         view = self._view
         up = works(service, state.containers, view.plan, state.forces, state.time)
-        return bool(up[view.server, 0])
+        return bool(up[view.row, 0])
 
     def failed(
         self, endpoint: str, reason: Reason, sentence: str, status: int | None = None

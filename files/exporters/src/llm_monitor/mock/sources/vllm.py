@@ -9,7 +9,7 @@ from llm_monitor.base.upstream.complaints import Counts
 from llm_monitor.base.upstream.errors import Reason, UpstreamError
 from llm_monitor.base.upstream.fetch import Answer
 from llm_monitor.mock.sources.docker import PORT, SimulatedEngine
-from llm_monitor.mock.sources.vllm_page import VERSION, Figures, Page
+from llm_monitor.mock.sources.vllm_page import VERSION, Figures, page
 from llm_monitor.mock.view import View
 from llm_monitor.mock.world.step import State
 from llm_monitor.vllm.facts import UNREACHABLE, UP, Model, Reading
@@ -39,7 +39,7 @@ class SimulatedServers:
         models = plan.fleet.models
         self._models = [Model(one.name, "", one.context) for one in models]
         sizes = plan.traits.capacity.tolist()
-        self._pages = [Page(*one) for one in zip(models, sizes, strict=True)]
+        self._pages = [page(*one) for one in zip(models, sizes, strict=True)]
         self._loading = plan.traits.loading.tolist()
         self._servers: dict[int, Server] = {}
         self._surveyed: tuple[State, list[Reading]] | None = None
@@ -56,12 +56,12 @@ class SimulatedServers:
 
     def errors(self) -> Counts:
         """Return how often each server would have failed for one who asks at every step."""
-        crew, server = self._view.state().containers, self._view.server
+        crew, row = self._view.state().containers, self._view.row
         names = self._view.plan.crew.names[: len(self._models)]
         return {
             (name, reason): count
             for reason, counts in ((Reason.REFUSED, crew.refusals), (Reason.TIMEOUT, crew.silences))
-            for name, count in zip(names, counts[server].tolist(), strict=False)
+            for name, count in zip(names, counts[row].tolist(), strict=False)
             if count
         }
 
@@ -98,10 +98,10 @@ class SimulatedServers:
 
     def _refuses(self, place: int, state: State) -> Reason | None:
         """Return why a server does not answer, None when it does."""
-        crew, server = state.containers, self._view.server
-        if not crew.running[server, place]:
+        crew, row = state.containers, self._view.row
+        if not crew.running[row, place]:
             return Reason.REFUSED
-        if state.time - crew.started[server, place] < self._loading[place]:
+        if state.time - crew.started[row, place] < self._loading[place]:
             return Reason.REFUSED
         down = state.forces.befall("model_down", self._models[place].name)
         return Reason.TIMEOUT if down else None
@@ -121,7 +121,7 @@ class SimulatedServers:
         return Reading(server, UP, samples, VERSION, (model,), metered, figures.started)
 
     def _figures(self, place: int, state: State) -> Figures:
-        here = self._view.server, place
+        here = self._view.row, place
         crew, serving = state.containers, state.serving
         counts: dict[str, Any] = {name: getattr(serving, name)[here].item() for name in _COUNTS}
         return Figures(

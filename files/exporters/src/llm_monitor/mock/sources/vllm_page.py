@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -261,6 +262,12 @@ class Page:
         buckets = ((f"{name}_bucket", own | {"le": one}) for one in upper)
         series = (*buckets, (f"{name}_count", own), (f"{name}_sum", own))
         return _Family(name, "histogram", text, series, values)
+
+
+@cache
+def page(model: Model, capacity: float) -> Page:
+    """Return the page of a model, which is alike on all servers that have it."""
+    return Page(model, capacity)
 
 
 def _plain(

@@ -140,7 +140,7 @@ def _observe(
     token = traits.token * pressure.slowness * (1 + after.running / DOUBLE)
     decode = traits.answer * token
     whole = queue + pace.prefill + decode
-    after.medians = np.stack([queue, pace.prefill, token, whole])
+    after.medians = np.stack([queue, pace.prefill, token, whole], axis=1)
     first = queue + pace.prefill + token
     after.first_token = FIRST_TOKEN_BUCKETS.observe(after.first_token, completed, first, dither[0])
     after.between_tokens = TOKEN_BUCKETS.observe(after.between_tokens, answers, token, dither[1])

@@ -277,7 +277,7 @@ def _done(routes: Routes, reached: Counts, servers: tuple[Serving, Serving]) -> 
     others = reached[:, routes.vllm :]
     none = np.zeros_like(others)
     texts = np.rint(others * routes.prompt[routes.vllm :]).astype(np.int64)
-    queue, prefill, token, whole = later.medians
+    queue, prefill, token, whole = later.medians.swapaxes(0, 1)
     fast = np.broadcast_to(routes.latency, others.shape)
 
     def both(of_vllm: Any, of_others: Any) -> Any:

@@ -142,7 +142,8 @@ class Serving:
         queued: Time in the queue.
         prefill: Time in which the prompt was read.
         decode: Time in which the answer was made.
-        medians: Medians of queue, prefill, token and whole request now, in seconds.
+        medians: Medians of queue, prefill, token and whole request now, in seconds; the models come
+            after these four.
     """
 
     waiting: Counts
@@ -178,7 +179,7 @@ class Serving:
         made["between_tokens"] = TOKEN_BUCKETS.empty(*shape)
         for name in ("whole", "queued", "prefill", "decode"):
             made[name] = REQUEST_BUCKETS.empty(*shape)
-        made["medians"] = np.zeros((4, *shape))
+        made["medians"] = np.zeros((servers, 4, models))
         return cls(**made)
 
     def restarted(self, begun: Flags) -> "Serving":

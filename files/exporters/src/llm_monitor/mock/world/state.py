@@ -27,7 +27,6 @@ Grown = Annotated[Floats, Rule.GROWN]
 Smooth = Annotated[Floats, Rule.SMOOTH]
 SmoothNumber = Annotated[float, Rule.SMOOTH]
 
-
 _RULES: dict[type, dict[str, Rule | None]] = {}
 
 
@@ -37,9 +36,8 @@ def between(earlier: S, later: S, share: float) -> S:
     What is counted is rounded down, so that it never falls from one moment to a later one.
     """
     kind = type(earlier)
-    rules = _RULES.get(kind) or _RULES.setdefault(kind, _rules(kind))
     made = {}
-    for name, rule in rules.items():
+    for name, rule in _rules(kind).items():
         before, after = getattr(earlier, name), getattr(later, name)
         if is_dataclass(before):
             made[name] = between(before, after, share)
@@ -55,12 +53,27 @@ def between(earlier: S, later: S, share: float) -> S:
     return kind(**made)
 
 
+def alone(state: S, server: int) -> S:
+    """Return the state of one server, whose place in the arrays is the only one."""
+    kind = type(state)
+    made = {name: getattr(state, name) for name in _rules(kind)}
+    for name, value in made.items():
+        if isinstance(value, np.ndarray):
+            # A copy: who keeps what is of one server shall not keep what is of all of them.
+            made[name] = value[server : server + 1].copy()
+        elif is_dataclass(value):
+            made[name] = alone(value, server)
+    return kind(**made)
+
+
 def _rules(kind: type) -> dict[str, Rule | None]:
     """Return the rule of each field of a dataclass, of those that have none too."""
-    hints = get_type_hints(kind, include_extras=True)
-    return {
-        name: next(iter(getattr(hint, "__metadata__", ())), None) for name, hint in hints.items()
-    }
+    if kind not in _RULES:
+        hints = get_type_hints(kind, include_extras=True)
+        _RULES[kind] = {
+            name: next(iter(getattr(one, "__metadata__", ())), None) for name, one in hints.items()
+        }
+    return _RULES[kind]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,13 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from itertools import islice
 
 import numpy as np
 
 from llm_monitor.langfuse.facts import WINDOWS
 from llm_monitor.mock.world.gateway import LATENCY_BUCKETS, Gateway
-from llm_monitor.mock.world.state import Counted, Flags, Floats, Grown, between
+from llm_monitor.mock.world.state import Counted, Flags, Floats, Grown, alone, between
 
 # Moments of a window that are remembered. Between two of them as much happened in each second.
 _MOMENTS = 30
@@ -88,16 +89,26 @@ class Book:
             while len(entries) > 1 and entries[1][0] <= time - seconds - _SLACK:
                 entries.popleft()
 
-    def window(self, time: float, now: Traces, seconds: float) -> Traces:
+    def window(self, time: float, now: Traces, seconds: float, server: int | None = None) -> Traces:
         """Return what came within the last `seconds` before `time`; less where less is known.
+
+        Args:
+            time: The moment, Unix time.
+            now: What is known then.
+            seconds: The window.
+            server: Whose knowledge `now` is, if it is not that of all.
 
         Raises:
             KeyError: When nothing is remembered for such a window.
         """
-        entries = [*self._entries[seconds], (time, now)]
+        entries = self._entries[seconds]
         start = time - seconds
         place = bisect_right(entries, start, key=lambda entry: entry[0])
+        around = [
+            (at, one if server is None else alone(one, server))
+            for at, one in islice(entries, max(0, place - 1), place + 1)
+        ]
+        (earlier, before), (later, after) = [*around, (time, now)][:2]
         if not place:
-            return now.since(entries[0][1])
-        (earlier, before), (later, after) = entries[place - 1], entries[place]
+            return now.since(before)
         return now.since(between(before, after, (start - earlier) / (later - earlier)))

@@ -9,7 +9,7 @@ from llm_monitor.mock.fleet.layout import Fleet
 from llm_monitor.mock.world.chance import Chance
 from llm_monitor.mock.world.forces import Forces
 from llm_monitor.mock.world.plan import Plan
-from llm_monitor.mock.world.state import Moment, between
+from llm_monitor.mock.world.state import Moment, alone, between
 from llm_monitor.mock.world.step import State, step
 from llm_monitor.mock.world.traces import Book, Traces
 
@@ -52,8 +52,12 @@ class World:
         self.book = Book()
         self.book.note(self.start, first.traces)
 
-    def at(self, time: float) -> State:
+    def at(self, time: float, server: int | None = None) -> State:
         """Return everything at a moment; one before the last steps is worked out from the start.
+
+        Args:
+            time: The moment, Unix time.
+            server: Whose state is wanted; in its arrays it is alone then.
 
         Raises:
             ValueError: When it is before the start.
@@ -68,19 +72,27 @@ class World:
                 self._advance()
             place = bisect_left(self._states, time, key=lambda state: state.time)
             later = self._states[place]
-            if time == later.time:
-                return later
-            earlier = self._states[place - 1]
-            return between(earlier, later, (time - earlier.time) / (later.time - earlier.time))
+            earlier = later if time == later.time else self._states[place - 1]
+        if server is not None and self.servers > 1:
+            earlier, later = alone(earlier, server), alone(later, server)
+        if earlier.time == later.time:
+            return later
+        return between(earlier, later, (time - earlier.time) / (later.time - earlier.time))
 
-    def told(self, state: State, seconds: float) -> Traces:
+    def told(self, state: State, seconds: float, server: int | None = None) -> Traces:
         """Return what Langfuse was told within the last `seconds` before `state`.
+
+        Args:
+            state: Everything at a moment, or what there is of one server.
+            seconds: The window.
+            server: Whose state it is, if it is that of one.
 
         Raises:
             KeyError: When they are none of WINDOWS.
         """
         with self._lock:
-            return self.book.window(state.time, state.traces, seconds)
+            one = server if self.servers > 1 else None
+            return self.book.window(state.time, state.traces, seconds, one)
 
     def _advance(self) -> None:
         self._number += 1
