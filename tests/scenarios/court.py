@@ -17,7 +17,7 @@ from llm_monitor.mock.parts import PLAYED
 # An alert's name and severity: some names have two rules.
 Alert = tuple[str, str]
 
-_WATCHDOG = ("Watchdog", "none")
+WATCHDOG = ("Watchdog", "none")
 
 _NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _NAMES = re.compile(r'__name__=~"([^"]+)"')
@@ -57,26 +57,28 @@ class Court:
     def firing(self, run: Run, windows: Sequence[tuple[int, int]]) -> list[set[Alert]]:
         """Play a scenario, and return which alerts fire in each window, from one minute to another.
 
+        Watchdog, which always does, is left out.
+
         Raises:
             UnfairError: When a rule could not be evaluated, or samples were missing.
         """
-        scrapes = run.scrapes
-        tape = record(run, self.wants)
+        return self.judge(run, record(run, self.wants), windows)
+
+    def judge(self, run: Run, series: Mapping[str, str], windows: Sequence[tuple[int, int]]) -> list[set[Alert]]:
+        """Return the same for series that are there already."""
         tests = {
             "interval": f"{run.step}s",
-            "input_series": [{"series": name, "values": values} for name, values in tape.series(scrapes)],
+            "input_series": [{"series": name, "values": values} for name, values in series.items()],
             "promql_expr_test": [*_evidence(run), *(_question(*window) for window in windows)],
         }
+        rules = sorted(path.name for path in self._folder.glob("*.yml"))
         # Rules are evaluated as often as exporters are asked.
-        case = {"rule_files": self._rules(), "evaluation_interval": f"{run.step}s", "tests": [tests]}
+        case = {"rule_files": rules, "evaluation_interval": f"{run.step}s", "tests": [tests]}
         path = self._folder / f"{run.scenario}.json"
         path.write_text(json.dumps(case), encoding="utf-8")
         done = subprocess.run([self._promtool, "test", "rules", str(path)], capture_output=True, text=True, check=False)
         path.unlink()
         return list(_answers(done.stderr, len(windows)))
-
-    def _rules(self) -> list[str]:
-        return sorted(path.name for path in self._folder.glob("*.yml"))
 
 
 def _evidence(run: Run) -> Iterator[dict[str, Any]]:
@@ -107,6 +109,6 @@ def _answers(said: str, questions: int) -> Iterator[set[Alert]]:
         raise UnfairError(said[-5000:])
     for answer in answers:
         found = set(_ALERT.findall(answer))
-        if len(found) != answer.count("alertname=") or _WATCHDOG not in found:
+        if len(found) != answer.count("alertname=") or WATCHDOG not in found:
             raise UnfairError(answer)
-        yield found - {_WATCHDOG}
+        yield found - {WATCHDOG}

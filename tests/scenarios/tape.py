@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 
 import structlog
+from llm_monitor.base.metrics.family import HISTOGRAM, SUMMARY
 from llm_monitor.mock.backfill.lines import stamped
 from llm_monitor.mock.backfill.target import Scrape, Target
 from llm_monitor.mock.clock import VirtualClock
@@ -37,11 +38,13 @@ class Run:
         scenario: Its name.
         minutes: For how long.
         step: Seconds between two scrapes.
+        then: From which minute on another scenario is played, and its name.
     """
 
     scenario: str
     minutes: int
     step: int = 30
+    then: tuple[int, str] | None = None
 
     @property
     def scrapes(self) -> int:
@@ -49,49 +52,100 @@ class Run:
         return self.minutes * 60 // self.step + 1
 
 
+class Track:
+    """The values of one series in promtool's notation, with those that follow each other as one."""
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self._texts: list[str] = []
+        self._last = ""
+        self._again = 0
+        self._next = 0
+
+    def add(self, place: int, value: str) -> None:
+        """Note the value of the scrape with the number `place`."""
+        self._miss(place - self._next)
+        self._next = place + 1
+        if value == self._last:
+            self._again += 1
+        else:
+            self._end()
+            self._last = value
+
+    def text(self, scrapes: int) -> str:
+        """Return the values of so many scrapes, which are all."""
+        self._miss(scrapes - self._next)
+        self._end()
+        return " ".join(self._texts)
+
+    def _miss(self, scrapes: int) -> None:
+        """Note that the next scrapes lack it. Prometheus marks the first that lacks what the one before had."""
+        if not scrapes:
+            return
+        self._end()
+        if self._texts:
+            self._texts.append("stale")
+            scrapes -= 1
+        if scrapes:
+            self._texts.append(f"_x{scrapes}")
+
+    def _end(self) -> None:
+        if self._last:
+            self._texts.append(f"{self._last}+0x{self._again}" if self._again else self._last)
+        self._last, self._again = "", 0
+
+
 class Tape:
     """Series as Prometheus would have them, a value for each scrape."""
 
     def __init__(self) -> None:
         """Begin with nothing."""
-        self._values: dict[str, list[str]] = {}
-        self._next: dict[str, int] = {}
+        self._tracks: defaultdict[str, Track] = defaultdict(Track)
 
     def add(self, series: str, place: int, value: str) -> None:
         """Note the value that a series has in the scrape with the number `place`."""
-        values = self._values.setdefault(series, [])
-        missed = place - self._next.get(series, 0)
-        if missed:
-            values.extend(_absent(missed, known=bool(values)))
-        values.append(value)
-        self._next[series] = place + 1
+        self._tracks[series].add(place, value)
 
-    def series(self, scrapes: int) -> Iterator[tuple[str, str]]:
-        """Give each series and its values of so many scrapes, in promtool's notation."""
-        for name, values in self._values.items():
-            absent = _absent(scrapes - self._next[name], known=True)
-            yield name, " ".join([*_shortened(values), *absent])
+    def series(self, scrapes: int) -> dict[str, str]:
+        """Return the values of each series, of so many scrapes."""
+        return {name: track.text(scrapes) for name, track in self._tracks.items()}
 
 
-def record(run: Run, wanted: Wanted) -> Tape:
-    """Play a scenario and return the series whose names are `wanted`."""
+def library() -> Library:
+    """Return the mock's scenarios and those of these tests."""
+    return Library(usual_fleet(), LIBRARY)
+
+
+def record(run: Run, wanted: Wanted) -> dict[str, str]:
+    """Play a scenario and return the series whose names are `wanted`, with values in promtool's notation."""
     # What a scenario breaks is no news to who plays it.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    fleet = usual_fleet()
     clock = VirtualClock(_START, 0.0)
-    stage = Stage(fleet, Library(fleet, LIBRARY), run.scenario, clock, up_before=_UP_BEFORE)
+    stage = Stage(usual_fleet(), library(), run.scenario, clock, up_before=_UP_BEFORE)
     targets = {one.name: Target(one, _labels(one.name)) for one in play(stage.view(), PLAYED)}
     tape = Tape()
     places = range(run.scrapes)
+    later = run.then
     for begin in places[::_AT_ONCE]:
         some = places[begin : begin + _AT_ONCE]
         for place in some:
             clock.advance(_START + place * run.step - clock.now())
+            if later and place * run.step >= later[0] * 60:
+                stage.play(later[1], {})
+                later = None
             for name, target in targets.items():
                 _note(tape, name, place, target.scrape(place - begin, clock.now()))
         for target in targets.values():
             _copy(tape, target.write(stamped(some)), wanted)
-    return tape
+    return tape.series(run.scrapes)
+
+
+def families() -> set[str]:
+    """Return the names that the exporters give their series."""
+    stage = Stage(usual_fleet(), library(), "normal", VirtualClock(_START, 0.0), up_before=0.0)
+    found = [one for exporter in play(stage.view(), PLAYED) for one in (*exporter.families, *exporter.own_families())]
+    parts = {HISTOGRAM: ("_bucket", "_sum", "_count"), SUMMARY: ("", "_sum", "_count")}
+    return {one.name + part for one in found for part in parts.get(one.kind, ("",))}
 
 
 def _labels(job: str) -> str:
@@ -116,19 +170,3 @@ def _copy(tape: Tape, texts: Iterable[str], wanted: Wanted) -> None:
                 known[series] = wanted(series[: series.index("{")])
             if known[series]:
                 tape.add(series, int(place), value)
-
-
-def _absent(scrapes: int, *, known: bool) -> Iterator[str]:
-    """Give nothing for so many scrapes; Prometheus marks the first one that lacks what it has `known`."""
-    if scrapes and known:
-        yield "stale"
-        scrapes -= 1
-    if scrapes:
-        yield f"_x{scrapes}"
-
-
-def _shortened(values: Iterable[str]) -> Iterator[str]:
-    """Give values with those that follow each other as one."""
-    for value, alike in groupby(values):
-        again = sum(1 for _ in alike) - 1
-        yield f"{value}+0x{again}" if again and value != "stale" else value
