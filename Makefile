@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down mock test lint sanity units integration molecule test-gpu test-gpu-wheels bench docs compiler engine clean
+.PHONY: help demo demo-down mock test lint sanity units mock-month integration molecule test-gpu test-gpu-wheels bench docs compiler engine clean
 
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -34,7 +34,10 @@ sanity: .venv/dev ## ansible-test sanity, in a copy where the collection has its
 	@tools/sanity.sh
 
 units: .venv/dev .cache/tools compiler ## Tests of single parts: exporters, plugins, rules, contracts
-	@tools/suite.sh units files/exporters/tests tests/unit tests/rules tests/contract
+	@tools/suite.sh units files/exporters/tests tests/unit tests/rules tests/scenarios tests/contract
+
+mock-month: .venv/dev .cache/tools ## Thirty usual days of the simulated server, over which no alert may fire
+	@LLM_MONITOR_USUAL_DAYS=30 pytest -q -ra tests/scenarios/test_days.py
 
 integration: .venv/dev .cache/tools .cache/litellm compiler engine ## Tests of parts together, with a real engine and a real Prometheus
 	@tools/suite.sh integration tests/integration tests/e2e

@@ -35,6 +35,14 @@ def test_the_five_days_and_every_kind_of_fault_can_be_played() -> None:
     assert all(text.endswith(".") for text in described.values())
 
 
+def test_what_holds_down_a_limit_befalls_a_container_that_has_one(tmp_path: Path) -> None:
+    (fault,) = Programme(START, Library(FLEET).course("cpu_throttled"))(START + HOUR).faults
+    assert fault.target == "embeddings"
+    text = "description: A.\nevents:\n  - {fault: cpu_throttled, target: redis}\n"
+    (problem,) = problems(tmp_path, text)
+    assert problem.endswith("redis is not there; expected one of embeddings, litellm, langfuse-worker")
+
+
 def test_an_event_happens_in_its_time_and_again_with_the_next_round(tmp_path: Path) -> None:
     text = """
 description: A GPU hangs for a while, every two hours.

@@ -14,7 +14,7 @@ from exporter_testing.simulated import START
 from llm_monitor.langfuse.facts import WINDOWS
 from llm_monitor.mock.fleet.reading import usual_fleet
 from llm_monitor.mock.scenario.faults import KINDS, Fault
-from llm_monitor.mock.world import gateway, gpus
+from llm_monitor.mock.world import engine, gateway, gpus
 from llm_monitor.mock.world.forces import Forces
 from llm_monitor.mock.world.gateway import LATENCY_BUCKETS, REASONS, Gateway
 from llm_monitor.mock.world.latency import Buckets
@@ -22,7 +22,9 @@ from llm_monitor.mock.world.serving import (
     FIRST_TOKEN_BUCKETS,
     REQUEST_BUCKETS,
     TOKEN_BUCKETS,
+    Pressure,
     Serving,
+    Traits,
 )
 from llm_monitor.mock.world.state import Rule
 from llm_monitor.mock.world.step import State
@@ -36,6 +38,7 @@ TARGETS = {
     "gpu": [str(one) for one in range(FLEET.gpu.count)],
     "model": [one.name for one in FLEET.models],
     "container": [one.container for one in FLEET.models] + [one.name for one in FLEET.containers],
+    "limited container": ["litellm"],
     "mountpoint": [one.mountpoint for one in FLEET.disks],
     "device": [one.device for one in FLEET.disks],
     "exporter": ["litellm"],
@@ -199,6 +202,19 @@ def test_histograms_add_up(befallen: Befallen) -> None:
             within = counts[..., -1] == 0
             most = counts[..., :-1] @ np.array(buckets.bounds)
             assert (total <= most)[within].all(), name
+
+
+def test_a_model_that_can_not_keep_up_fills_its_batch_or_its_cache() -> None:
+    traits = Traits.of(FLEET)
+    shape = 1, len(traits.names)
+    yes, once = np.ones(shape, np.bool_), np.ones(shape)
+    pressure = Pressure(np.full(shape, 10_000), yes, yes, yes, once, 8 * once)
+    serving = Serving.start(*shape)
+    for _ in range(100):
+        serving = engine.step(serving, traits, pressure, STEP_SECONDS, np.zeros((6, *shape)))
+    full = serving.cache_use == 1
+    assert full[0, traits.names.index("llama3-70b")]
+    assert (full | (serving.running == traits.batch)).all()
 
 
 @given(st.lists(st.integers(0, 1000), min_size=3, max_size=3), st.floats(0, 1))

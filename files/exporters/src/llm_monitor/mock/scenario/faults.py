@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-Target = Literal["gpu", "model", "container", "mountpoint", "exporter", "none"]
+# A limited container is one with a limit of CPU.
+Target = Literal[
+    "gpu", "model", "container", "limited container", "mountpoint", "exporter", "none"
+]
 
 
 class Kind(NamedTuple):
@@ -58,7 +61,7 @@ KINDS: dict[str, Kind] = {
     "ecc_corrected": Kind("gpu", "memory errors are corrected", "errors an hour", 60, 0, 1e6),
     "row_remap": Kind("gpu", "a row of memory waits for a reset to be replaced"),
     "row_remap_failure": Kind("gpu", "a row of memory can't be replaced"),
-    "overheat": Kind("gpu", "its cooling is worse", "degrees Celsius above usual", 30, 0, 80),
+    "overheat": Kind("gpu", "its cooling is worse", "degrees Celsius above usual", 40, 0, 80),
     "power_brake": Kind("gpu", "the power supply slows it down", f"for {_SHARE} of the time", 0.3),
     "gpu_memory_leak": Kind("gpu", "another container fills its memory", "GB an hour", 20, 0, 1e3),
     "nvlink_errors": Kind("gpu", "NVLink repeats what it sends", "errors a second", 5, 0, 1e6),
@@ -69,9 +72,9 @@ KINDS: dict[str, Kind] = {
     "io_wait": Kind("none", "CPUs wait for disks", _SHARE, 0.3),
     "memory_busy": Kind("none", "something takes memory", f"of all, {_SHARE}", 0.9),
     "memory_stalled": Kind("none", "all work waits for memory", f"of the time, {_SHARE}", 0.2),
-    "oom_kill": Kind("none", "the kernel kills processes", "kills an hour", 3, 0, 1e4),
+    "oom_kill": Kind("none", "the kernel kills processes", "kills an hour", 12, 0, 1e4),
     "shm_busy": Kind("none", "shared memory fills up", f"of all, {_SHARE}", 0.95),
-    "disk_fill": Kind("mountpoint", "something fills it", "GB an hour", 30, 0, 1e5),
+    "disk_fill": Kind("mountpoint", "something fills it", "GB an hour", 100, 0, 1e5),
     "disk_used": Kind("mountpoint", "it is full", f"of all, {_SHARE}", 0.95),
     "inodes_used": Kind("mountpoint", "its inodes are taken", f"of all, {_SHARE}", 0.97),
     "disk_readonly": Kind("mountpoint", "it is mounted read-only"),
@@ -82,7 +85,7 @@ KINDS: dict[str, Kind] = {
     "restart_loop": Kind("container", "it crashes again and again", "seconds of a run", 45, 5, 1e4),
     "container_oom": Kind("container", "it is killed for memory", "kills an hour", 4, 0, 60),
     "unhealthy": Kind("container", "its health check fails"),
-    "cpu_throttled": Kind("container", "its CPU limit holds it down", _SHARE, 0.5),
+    "cpu_throttled": Kind("limited container", "its CPU limit holds it down", _SHARE, 0.5),
     # Models
     "model_down": Kind("model", "vLLM answers no more, though its container runs"),
     "model_idle": Kind("model", "nobody asks it"),

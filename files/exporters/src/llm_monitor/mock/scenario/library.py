@@ -112,6 +112,8 @@ def _targets(fleet: Fleet) -> dict[str, list[str]]:
         "gpu": [str(one) for one in range(fleet.gpu.count)],
         "model": [one.name for one in serving],
         "container": [one.container for one in serving] + [one.name for one in fleet.containers],
+        "limited container": [one.container for one in fleet.embedders]
+        + [one.name for one in fleet.containers if one.cpu_limit],
         "mountpoint": [one.mountpoint for one in fleet.disks],
         "exporter": [one for one in registry.names() if one != "mock"],
         "none": [],

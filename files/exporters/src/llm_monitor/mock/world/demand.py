@@ -15,6 +15,8 @@ _PEAK_HOUR = 14.5
 _DRIFT_SECONDS = 900.0
 _SURGE_SECONDS = 600.0
 _SURGES_A_DAY = 1.5
+# What a surge adds to the usual requests at its height: as much as the models stand at the peak.
+_SURGE = 0.45
 
 
 @dataclass(slots=True)
@@ -47,7 +49,7 @@ class Demand:
         drift = self.drift * keep + noise * math.sqrt(1 - keep * keep) * 0.12
         surge = self.surge * math.exp(-moment.seconds / _SURGE_SECONDS)
         begins = surges < _SURGES_A_DAY * moment.seconds / _DAY
-        return Demand(drift, np.where(begins & anomalies, 0.6, surge))
+        return Demand(drift, np.where(begins & anomalies, _SURGE, surge))
 
     def factor(self, time: float) -> Floats:
         """Return by what the usual requests a second are multiplied, by server and model."""

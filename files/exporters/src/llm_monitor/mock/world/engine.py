@@ -109,8 +109,10 @@ def _flow(
     there = before.waiting + before.running + pressure.arrivals * pressure.answers
     lag = 1 - np.exp(-seconds * pace.speed / pace.most)
     target = before.running + (pace.running - before.running) * lag
-    # Rounded down where fewer and fewer run, or the last of them would never end.
-    whole = np.where(target < before.running, np.floor(target), np.rint(target))
+    # Rounded down where fewer and fewer run, or the last of them would never end; and up where as
+    # many run as can, or the last place would never be taken.
+    up = np.where(pace.running >= pace.most, np.ceil(target), np.rint(target))
+    whole = np.where(target < before.running, np.floor(target), up)
     running = np.minimum(whole.astype(np.int64), there)
     running = np.where(pressure.admits, running, 0)
     running = np.where(pressure.moves, running, np.minimum(there, pace.most.astype(np.int64)))

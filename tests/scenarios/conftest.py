@@ -1,0 +1,42 @@
+"""The court that all tests of scenarios go to."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from ansible_collections.llmops.monitoring.tests.scenarios.court import Court
+from ansible_collections.llmops.monitoring.tests.scenarios.tape import INSTANCE
+from llm_monitor.mock.fleet.reading import usual_fleet
+
+# What the usual day never costs, and our bad day does.
+_BUDGET = 750
+
+
+MakeCourt = Callable[[Path], Court]
+
+
+@pytest.fixture(scope="session")
+def make_court() -> MakeCourt:
+    """Return what renders the rules of a rollout onto the simulated server into a folder.
+
+    They are judged by the promtool that LLM_MONITOR_TOOLS or else PATH has.
+    """
+    promtool = shutil.which("promtool", path=os.environ.get("LLM_MONITOR_TOOLS") or None)
+    if promtool is None:
+        pytest.fail("There is no promtool: put it on PATH, or name its folder in LLM_MONITOR_TOOLS.")
+    variables = {
+        "prometheus_expected_containers": {INSTANCE: [one.name for one in usual_fleet().containers]},
+        "prometheus_daily_budget_usd": _BUDGET,
+        "prometheus_gpu_cost_usd_per_hour": 3.6,
+    }
+    return lambda folder: Court(promtool, folder, variables)
+
+
+@pytest.fixture(scope="session")
+def court(make_court: MakeCourt, tmp_path_factory: pytest.TempPathFactory) -> Court:
+    """Return the court that judges most scenarios."""
+    return make_court(tmp_path_factory.mktemp("rules"))
