@@ -40,7 +40,9 @@ def test_what_holds_down_a_limit_befalls_a_container_that_has_one(tmp_path: Path
     assert fault.target == "embeddings"
     text = "description: A.\nevents:\n  - {fault: cpu_throttled, target: redis}\n"
     (problem,) = problems(tmp_path, text)
-    assert problem.endswith("redis is not there; expected one of embeddings, litellm, langfuse-worker")
+    assert problem.endswith(
+        "redis is not there; expected one of embeddings, litellm, langfuse-worker"
+    )
 
 
 def test_an_event_happens_in_its_time_and_again_with_the_next_round(tmp_path: Path) -> None:

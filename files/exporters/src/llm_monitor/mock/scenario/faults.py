@@ -4,9 +4,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 # A limited container is one with a limit of CPU.
-Target = Literal[
-    "gpu", "model", "container", "limited container", "mountpoint", "exporter", "none"
-]
+Target = Literal["gpu", "model", "container", "limited container", "mountpoint", "exporter", "none"]
 
 
 class Kind(NamedTuple):
