@@ -1,5 +1,6 @@
 """The past that is written for Prometheus, as promtool and a real Prometheus take it."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -144,6 +145,12 @@ def test_the_same_seed_gives_the_same_bytes(
     assert again == {path.name: path.read_bytes() for path in past.iterdir()}
 
 
+def test_only_the_exporters_that_are_named_are_in_it(tmp_path: Path) -> None:
+    files = written(tmp_path / "past", "--days", "0.05", "--exporters", "langfuse,gpu")
+    text = b"".join(files.values()).decode()
+    assert set(re.findall(r'job="(\w+)"', text)) == {"gpu", "langfuse"}
+
+
 def test_a_series_is_in_one_place_and_in_order(past: Path) -> None:
     for path in past.iterdir():
         families, last = [], {}
@@ -162,7 +169,7 @@ def test_a_series_is_in_one_place_and_in_order(past: Path) -> None:
 
 def test_what_is_replayed_is_what_was_simulated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(simulation, "UP_BEFORE", 600.0)
-    order = Order(usual_fleet(), None, "degraded", 1, "demo", periods(END, 1 / 24, 150))
+    order = Order(usual_fleet(), None, "degraded", 1, "demo", PLAYED, periods(END, 1 / 24, 150))
     moments = [moment for period in order.periods for moment in period.moments]
     ear, mouth = Pipe(duplex=False)
     thread = Thread(target=simulation.simulate, args=(order, [mouth]))
@@ -241,6 +248,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         ("--instance", 'a"b', "is not the name of a host"),
         ("--scenario", "usual", "there is no 'usual'; expected one of"),
         ("--scenarios", "/nowhere", "/nowhere"),
+        ("--exporters", "gpu,cpu", "'gpu,cpu' is not a list of exporters: some of node,gpu,"),
         ("--fleet", "/nowhere.yaml", "/nowhere.yaml: it can't be read"),
     ],
 )
@@ -302,7 +310,9 @@ def test_what_is_interrupted_at_once_leaves_nothing(
 
 
 def test_a_process_that_fails_ends_it_all(tmp_path: Path) -> None:
-    order = Order(usual_fleet(), None, "no such scenario", 1, "demo", periods(END, 0.1, 150))
+    order = Order(
+        usual_fleet(), None, "no such scenario", 1, "demo", PLAYED, periods(END, 0.1, 150)
+    )
     with pytest.raises(BrokenError):
         list(write(order, tmp_path))
     assert not list(tmp_path.iterdir())

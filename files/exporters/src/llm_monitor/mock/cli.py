@@ -16,6 +16,7 @@ from llm_monitor.mock.backfill.order import Order
 from llm_monitor.mock.backfill.plan import periods
 from llm_monitor.mock.backfill.run import BrokenError, write
 from llm_monitor.mock.fleet.reading import read_fleet, usual_fleet
+from llm_monitor.mock.parts import PLAYED
 from llm_monitor.mock.scenario.library import Library
 
 _PROGRAM = "llm-monitor-mock"
@@ -99,6 +100,12 @@ def _parser() -> argparse.ArgumentParser:
     backfill.add_argument(
         "--instance", type=_instance, default="demo", help="the server's name (%(default)s)"
     )
+    backfill.add_argument(
+        "--exporters",
+        type=_exporters,
+        default=PLAYED,
+        help=f"those of its exporters that were scraped (all: {','.join(PLAYED)})",
+    )
     return parser
 
 
@@ -120,6 +127,7 @@ def _order(options: argparse.Namespace) -> Order:
         scenario=options.scenario,
         seed=options.seed,
         instance=options.instance,
+        exporters=options.exporters,
         periods=periods(options.until or time.time(), options.days, options.step),
     )
 
@@ -179,6 +187,14 @@ def _instance(text: str) -> str:
         message = f"{text!r} is not the name of a host"
         raise argparse.ArgumentTypeError(message)
     return text
+
+
+def _exporters(text: str) -> tuple[str, ...]:
+    names = {name.strip() for name in text.split(",")}
+    if not names <= set(PLAYED):
+        message = f"{text!r} is not a list of exporters: some of {','.join(PLAYED)}"
+        raise argparse.ArgumentTypeError(message)
+    return tuple(name for name in PLAYED if name in names)
 
 
 def _complain(problems: Iterable[str]) -> None:

@@ -18,6 +18,7 @@ class Order:
         scenario: What it lives through.
         seed: Whose chance it has.
         instance: Its name, as the inventory has it.
+        exporters: Which of its exporters Prometheus has scraped.
         periods: The moments, file by file.
     """
 
@@ -26,6 +27,7 @@ class Order:
     scenario: str
     seed: int
     instance: str
+    exporters: Sequence[str]
     periods: Sequence[Period]
 
     @property

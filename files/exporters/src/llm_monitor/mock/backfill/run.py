@@ -7,7 +7,7 @@ import multiprocessing
 import shutil
 import signal
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import chain
 from multiprocessing.connection import Connection
@@ -19,12 +19,10 @@ from llm_monitor.mock.backfill.order import Order
 from llm_monitor.mock.backfill.plan import Period
 from llm_monitor.mock.backfill.share import Notes, part, work
 from llm_monitor.mock.backfill.simulation import simulate
-from llm_monitor.mock.parts import PLAYED
 
 # About as much work each. By exporters rather than by days, so that each exporter lives through
 # all of the time, and what it counts goes on.
 _FIRST = ("vllm", "litellm")
-_SHARES = (_FIRST, tuple(name for name in PLAYED if name not in _FIRST))
 _CONTEXT = multiprocessing.get_context("spawn")
 
 
@@ -60,15 +58,23 @@ def write(order: Order, folder: Path) -> Iterator[Path]:
 @contextmanager
 def _processes(order: Order, parts: Path) -> Iterator[list[Connection]]:
     """Simulate in one process, play each share in another; give what tells of their scrapes."""
-    simulated, scraped = ([_CONTEXT.Pipe(duplex=False) for _ in _SHARES] for _ in range(2))
+    shares = _shares(order)
+    simulated, scraped = ([_CONTEXT.Pipe(duplex=False) for _ in shares] for _ in range(2))
     with ExitStack() as all_:
         all_.enter_context(_process(simulate, order, [mouth for _, mouth in simulated]))
-        for names, (ear, _), (_, mouth) in zip(_SHARES, simulated, scraped, strict=True):
+        for names, (ear, _), (_, mouth) in zip(shares, simulated, scraped, strict=True):
             all_.enter_context(_process(work, order, names, parts, ear, mouth))
         # The processes' own ends are the only ones left, so that a death is noticed.
         for one in (*chain(*simulated), *(mouth for _, mouth in scraped)):
             one.close()
         yield [all_.enter_context(ear) for ear, _ in scraped]
+
+
+def _shares(order: Order) -> list[Sequence[str]]:
+    """Return which exporters are played by one process each."""
+    first = [name for name in order.exporters if name in _FIRST]
+    second = [name for name in order.exporters if name not in _FIRST]
+    return [share for share in (first, second) if share]
 
 
 @contextmanager
@@ -96,9 +102,9 @@ def _assemble(order: Order, period: Period, parts: Path, notes: Notes) -> Path:
     """Put the parts of a file together, with what Prometheus itself would have noted."""
     path = parts / period.name
     stamps = stamped(period.moments)
-    jobs = {name: notes[name] for name in PLAYED}
+    jobs = {name: notes[name] for name in order.exporters}
     with path.open("wb") as file:
-        for name in PLAYED:
+        for name in order.exporters:
             one = part(parts, period, name)
             with one.open("rb") as source:
                 shutil.copyfileobj(source, file, 1 << 20)
