@@ -15,7 +15,7 @@ export LLM_MONITOR_TOOLS := $(CURDIR)/.cache/tools/usr/bin
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: .venv/ansible ## Roll out on this machine and show where everything is (safe to run again)
+demo: .venv/ansible ## Roll out on this machine, with DAYS of a simulated past (safe to run again)
 	@tools/demo.sh
 
 demo-down: .venv/ansible ## Remove all that `make demo` rolled out, its data too

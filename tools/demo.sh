@@ -1,6 +1,12 @@
 #!/usr/bin/env bash
 # usage: demo.sh [down] - rolls the collection out on this machine with inventories/demo, or removes it again.
+# DAYS says how long a past the simulated server gets; 0 is none.
 set -euo pipefail
+days=${DAYS:-30}
+if ! [[ $days =~ ^[0-9]+(\.[0-9]+)?$ ]]; then
+  echo "DAYS is $days; it must be a number of days, such as 30 or 0.5, or 0 for no past" >&2
+  exit 2
+fi
 source tools/become.sh
 ansible=(ansible-playbook -i inventories/demo "${become[@]}")
 
@@ -32,3 +38,6 @@ fi
 "${ansible[@]}" playbooks/site.yml -e "llm_monitor_image_source=$source"
 echo "GPUs, models, LiteLLM and Langfuse are simulated: they do not exist. Host and containers are this machine's own."
 echo "make mock SCENARIO=high_load lets the simulation have a busy day; make mock lists what else can happen."
+if [[ $days =~ [1-9] ]]; then
+  python tools/past.py "$days"
+fi

@@ -1,4 +1,4 @@
-"""Gives the demo's Prometheus a past of its simulated server, with what our recording rules make of it: past.py DAYS.
+"""Gives the demo's Prometheus a past of its simulated server: past.py DAYS.
 
 It is given once, as a whole: a Prometheus that knows the server from before its own container was made is left alone.
 """
@@ -13,12 +13,7 @@ import sys
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator, Sequence
 from datetime import datetime
-from pathlib import Path
-from typing import Any
-
-import yaml
 
 # Not everybody may use the engine.
 DOCKER = ["docker"] if os.access("/var/run/docker.sock", os.W_OK) else ["sudo", "docker"]
@@ -26,33 +21,18 @@ DOCKER = ["docker"] if os.access("/var/run/docker.sock", os.W_OK) else ["sudo", 
 EXPORTERS = "gpu,vllm,litellm,langfuse"
 INSTANCE = "demo"
 URL = "http://127.0.0.1:23001"
-# Within Prometheus' volume, where its blocks can be moved from at once.
-FOLDER = "/prometheus/past"
 USER = "65534:65534"
-SCRIPT = Path(__file__).with_name("past.sh")
-
-Rule = dict[str, Any]
-
-
-def levels(rules: Sequence[Rule]) -> Iterator[list[Rule]]:
-    """Give recording rules in such an order that all come after those that they build on.
-
-    Raises:
-        ValueError: When some build on each other. One that builds on its own past does not count as such.
-    """
-    left = list(rules)
-    while left:
-        missing = {rule["record"] for rule in left}
-        level = [rule for rule in left if not missing & _asked(rule)]
-        if not level:
-            raise ValueError(f"rules that build on each other: {', '.join(sorted(missing))}")
-        yield level
-        left = [rule for rule in left if rule not in level]
-
-
-def _asked(rule: Rule) -> set[str]:
-    """Return the names that a rule asks for, but its own."""
-    return set(re.findall(r"[\w:]+", rule["expr"])) - {rule["record"]}
+# Within Prometheus' volume, so that its blocks can be moved at once.
+FOLDER = "/prometheus/past"
+EMPTY = f"rm -rf {FOLDER} && mkdir -p {FOLDER}/blocks"
+# Loaded and removed while the next is written: as text, 30 days are more than 7 GB.
+LOAD = f"""
+while read -r file; do
+  promtool tsdb create-blocks-from openmetrics --quiet "$file" {FOLDER}/blocks >&2 || exit
+  rm "$file"
+done
+"""
+GIVE = f"mv {FOLDER}/blocks/* /prometheus/ && rm -rf {FOLDER}"
 
 
 class Demo:
@@ -69,7 +49,6 @@ class Demo:
         self.prometheus: str = told["Config"]["Image"]
         self.mock: str = json.loads(_docker("inspect", _service("mock-exporter")))[0]["Config"]["Image"]
         self.volume = next(mount["Name"] for mount in told["Mounts"] if mount["Destination"] == "/prometheus")
-        self.container: str = told["Id"]
 
     def has_a_past(self) -> bool:
         """Tell whether its Prometheus knows the simulated server from before its own container was made."""
@@ -77,21 +56,15 @@ class Demo:
         with urllib.request.urlopen(f"{URL}/api/v1/query?{urllib.parse.urlencode({'query': query})}") as answer:
             return bool(json.load(answer)["data"]["result"])
 
-    def rules(self) -> list[Rule]:
-        """Return its recording rules."""
-        script = 'for file in /etc/prometheus/rules/*.yml; do echo ---; cat "$file"; done'
-        documents = yaml.safe_load_all(_docker("exec", self.container, "sh", "-c", script))
-        groups = [group for document in documents if document for group in document["groups"]]
-        return [rule for group in groups for rule in group["rules"] or [] if "record" in rule]
-
     def program(self, image: str, name: str, *arguments: str) -> list[str]:
         """Return the command that runs a program of an image over Prometheus' volume, without a network."""
         volume = f"--volume={self.volume}:/prometheus"
         options = ["--rm", "--interactive", "--network=none", f"--user={USER}", volume, f"--entrypoint={name}"]
         return [*DOCKER, "run", *options, image, *arguments]
 
-    def shell(self, script: str, given: str = "") -> None:
-        subprocess.run(self.program(self.prometheus, "sh", "-c", script), check=True, text=True, input=given)
+    def shell(self, script: str) -> None:
+        """Run a script in Prometheus' image, over its volume."""
+        subprocess.run(self.program(self.prometheus, "sh", "-c", script), check=True, stdin=subprocess.DEVNULL)
 
 
 def give(demo: Demo, days: float) -> None:
@@ -100,22 +73,17 @@ def give(demo: Demo, days: float) -> None:
     Raises:
         SystemExit: When a part of that fails, which has said why; Prometheus has no past then.
     """
-    end = int(demo.made)
-    demo.shell(f"rm -rf {FOLDER} && mkdir {FOLDER}")
-    demo.shell(f"cat > {FOLDER}/past.sh", SCRIPT.read_text(encoding="utf-8"))
-    for number, rules in enumerate(levels(demo.rules()), 1):
-        text = yaml.safe_dump({"groups": [{"name": f"level-{number}", "rules": rules}]})
-        demo.shell(f"cat > {FOLDER}/rules-{number}.yml", text)
-    until = f"{datetime.fromtimestamp(end).astimezone():%Y-%m-%dT%H:%M:%S%z}"
+    until = f"{datetime.fromtimestamp(demo.made).astimezone():%Y-%m-%dT%H:%M:%S%z}"
     options = [f"--days={days}", f"--until={until}", f"--exporters={EXPORTERS}", f"--instance={INSTANCE}"]
     writing = demo.program(demo.mock, "llm-monitor-mock", "backfill", f"--output={FOLDER}/written", *options)
-    loading = demo.program(demo.prometheus, "sh", f"{FOLDER}/past.sh", FOLDER, str(end - int(days * 86400)), str(end))
-    with subprocess.Popen(writing, stdout=subprocess.PIPE) as written:
+    loading = demo.program(demo.prometheus, "sh", "-c", LOAD)
+    demo.shell(EMPTY)
+    with subprocess.Popen(writing, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as written:
         loaded = subprocess.run(loading, stdin=written.stdout, check=False)
     if written.returncode or loaded.returncode:
         demo.shell(f"rm -rf {FOLDER}")
-        sys.exit("The past could not be made; the reason is above.")
-    demo.shell(f"mv {FOLDER}/data/??????????????????????????  /prometheus/ && rm -rf {FOLDER}")
+        sys.exit("The past could not be made; the reason is above. `make demo` tries again.")
+    demo.shell(GIVE)
 
 
 def _docker(*arguments: str) -> str:
@@ -147,8 +115,11 @@ def main(days: float) -> None:
         flush=True,
     )
     begun = time.monotonic()
-    give(demo, days)
-    print(f"The past was made in {time.monotonic() - begun:.0f} s; Prometheus has it within a minute.")
+    try:
+        give(demo, days)
+    except KeyboardInterrupt:
+        sys.exit("There is no past; `make demo` makes one.")
+    print(f"The past was made in {time.monotonic() - begun:.0f} s; Prometheus has it within a minute or two.")
 
 
 if __name__ == "__main__":

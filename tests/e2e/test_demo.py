@@ -25,6 +25,8 @@ LABEL = "label=com.docker.compose.project=llm-monitor"
 
 REAL = ("node", "container")
 SIMULATED = ("gpu", "vllm", "litellm", "langfuse")
+# Of the simulated server's past.
+DAYS = 0.5
 
 
 def make(*words: str) -> str:
@@ -82,8 +84,14 @@ def meminfo(name: str) -> int:
 @pytest.fixture(scope="module")
 def demo() -> Iterator[str]:
     assert not ours(), "this machine is monitored already, and the test would remove that with its data: make demo-down"
-    yield make("demo")
+    yield make("demo", f"DAYS={DAYS}")
     make("demo-down")
+
+
+def test_past_that_can_t_be_is_refused_before_anything_is_done() -> None:
+    with pytest.raises(AssertionError, match="DAYS is a week; it must be a number of days") as refused:
+        make("demo", "DAYS=a week")
+    assert "PLAY" not in str(refused.value)
 
 
 def test_it_ends_with_where_everything_is(demo: str) -> None:
@@ -140,6 +148,13 @@ def test_simulated_models_are_watched(demo: str) -> None:
     wait_for(lambda: {series["metric"]["model"] for series in query('up{job="vllm-engine"} == 1')} == models)
 
 
+def test_simulated_server_has_a_past_and_this_machine_has_its_own(demo: str) -> None:
+    ago = f"offset {DAYS * 12:g}h"
+    wait_for(lambda: bool(query(f'up{{job="gpu"}} {ago}')), 180)
+    assert {one["metric"]["job"] for one in query(f"up {ago}")} == set(SIMULATED)
+    assert value(f"sum(rate(llm_monitor_litellm_requests_total[10m] {ago}))") > 0
+
+
 def test_what_is_simulated_says_so(demo: str) -> None:
     assert value('llm_monitor_mock_scenario_info{scenario="normal"}') == 1
     for port in (9445, 9902, 9901, 9903, 9910):
@@ -176,7 +191,9 @@ def test_alerts_reach_alertmanager(demo: str) -> None:
 
 
 def test_a_second_run_changes_nothing(demo: str) -> None:
-    recap = re.search(r"^demo\s+: ok=(\d+)\s+changed=(\d+).*skipped=(\d+)", make("demo"), re.MULTILINE)
+    told = make("demo")
+    assert "past" not in told
+    recap = re.search(r"^demo\s+: ok=(\d+)\s+changed=(\d+).*skipped=(\d+)", told, re.MULTILINE)
     assert recap is not None
     ok, changed, skipped = (int(number) for number in recap.groups())
     assert changed == 0
