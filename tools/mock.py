@@ -80,8 +80,8 @@ def play(mock: Mock, scenario: str) -> None:
 
 def show(mock: Mock) -> None:
     """List the scenarios, with a mark at the one that is played."""
-    _, now = mock.ask("GET", "scenario")
-    _, all_of_them = mock.ask("GET", "scenarios")
+    now = mock.ask("GET", "scenario")[1]
+    all_of_them = mock.ask("GET", "scenarios")[1]
     width = max(len(one["scenario"]) for one in all_of_them)
     for one in all_of_them:
         mark = "*" if one["scenario"] == now["scenario"] else " "

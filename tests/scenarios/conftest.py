@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,19 +19,13 @@ MakeCourt = Callable[[Path], Court]
 
 @pytest.fixture(scope="session")
 def make_court() -> MakeCourt:
-    """Return what renders the rules of a rollout onto the simulated server into a folder.
-
-    They are judged by the promtool that LLM_MONITOR_TOOLS or else PATH has.
-    """
-    promtool = shutil.which("promtool", path=os.environ.get("LLM_MONITOR_TOOLS") or None)
-    if promtool is None:
-        pytest.fail("There is no promtool: put it on PATH, or name its folder in LLM_MONITOR_TOOLS.")
+    """Return what renders the rules of a rollout onto the simulated server into a folder."""
     variables = {
         "prometheus_expected_containers": {INSTANCE: [one.name for one in usual_fleet().containers]},
         "prometheus_daily_budget_usd": _BUDGET,
         "prometheus_gpu_cost_usd_per_hour": 3.6,
     }
-    return lambda folder: Court(promtool, folder, variables)
+    return lambda folder: Court(folder, variables)
 
 
 @pytest.fixture(scope="session")

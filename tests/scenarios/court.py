@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 from ansible_collections.llmops.monitoring.docs.build import alerts
+from ansible_collections.llmops.monitoring.tests.integration.programs import tool
 from ansible_collections.llmops.monitoring.tests.scenarios.tape import Run, record
 from llm_monitor.mock.parts import PLAYED
 
@@ -35,18 +36,19 @@ class UnfairError(Exception):
 class Court:
     """Rendered rules in a folder of their own, and promtool."""
 
-    def __init__(self, promtool: str, folder: Path, variables: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, variables: Mapping[str, Any]) -> None:
         """Render all rules into a folder, with `variables` as an inventory would have them."""
-        self._promtool = promtool
         self._folder = folder
         values = alerts.variables(**variables)
-        rules: list[dict[str, Any]] = []
+        self.rules: list[dict[str, Any]] = []
         for template in alerts.TEMPLATES.glob("*.j2"):
             text = alerts.render(template, values)
             (folder / template.stem).write_text(text, encoding="utf-8")
-            rules += [rule for group in yaml.safe_load(text)["groups"] for rule in group["rules"] or []]
-        self.alerts: set[Alert] = {(rule["alert"], rule["labels"]["severity"]) for rule in rules if "alert" in rule}
-        asked = "\n".join(rule["expr"] for rule in rules)
+            self.rules += [rule for group in yaml.safe_load(text)["groups"] for rule in group["rules"] or []]
+        self.alerts: set[Alert] = {
+            (rule["alert"], rule["labels"]["severity"]) for rule in self.rules if "alert" in rule
+        }
+        asked = "\n".join(rule["expr"] for rule in self.rules)
         self._names = set(_NAME.findall(asked))
         self._patterns = [re.compile(pattern) for pattern in _NAMES.findall(asked)]
 
@@ -76,7 +78,8 @@ class Court:
         case = {"rule_files": rules, "evaluation_interval": f"{run.step}s", "tests": [tests]}
         path = self._folder / f"{run.scenario}.json"
         path.write_text(json.dumps(case), encoding="utf-8")
-        done = subprocess.run([self._promtool, "test", "rules", str(path)], capture_output=True, text=True, check=False)
+        command = [tool("promtool"), "test", "rules", str(path)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         path.unlink()
         return list(_answers(done.stderr, len(windows)))
 

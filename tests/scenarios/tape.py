@@ -38,13 +38,11 @@ class Run:
         scenario: Its name.
         minutes: For how long.
         step: Seconds between two scrapes.
-        then: From which minute on another scenario is played, and its name.
     """
 
     scenario: str
     minutes: int
     step: int = 30
-    then: tuple[int, str] | None = None
 
     @property
     def scrapes(self) -> int:
@@ -125,14 +123,10 @@ def record(run: Run, wanted: Wanted) -> dict[str, str]:
     targets = {one.name: Target(one, _labels(one.name)) for one in play(stage.view(), PLAYED)}
     tape = Tape()
     places = range(run.scrapes)
-    later = run.then
     for begin in places[::_AT_ONCE]:
         some = places[begin : begin + _AT_ONCE]
         for place in some:
             clock.advance(_START + place * run.step - clock.now())
-            if later and place * run.step >= later[0] * 60:
-                stage.play(later[1], {})
-                later = None
             for name, target in targets.items():
                 _note(tape, name, place, target.scrape(place - begin, clock.now()))
         for target in targets.values():

@@ -36,7 +36,7 @@ def test_a_scenario_makes_its_alerts_fire(court: Court, scenario: str) -> None:
 def test_a_day_makes_nothing_fire_but_what_belongs_to_it(court: Court, scenario: str) -> None:
     day = TABLE["days"][scenario]
     (firing,) = court.firing(Run(scenario, day["minutes"], day["step"]), [(0, day["minutes"])])
-    assert {name for name, _ in firing} == set(day["alerts"])
+    assert {name for name, _severity in firing} == set(day["alerts"])
 
 
 def test_every_alert_has_a_scenario_or_a_reason(court: Court) -> None:

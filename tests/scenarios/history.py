@@ -1,0 +1,183 @@
+"""Days of the simulated server in a real Prometheus, with what our rules would have recorded and alerted in them."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.llmops.monitoring.tests.integration.programs import free_port, tool
+
+Rule = dict[str, Any]
+Series = Mapping[str, Any]
+
+STEP = 150
+_INSTANCE = "demo"
+# Prometheus answers 11,000 points a series at once.
+_MOST_POINTS = 10_000
+_PATIENCE_SECONDS = 120
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_BACKFILL = "from llm_monitor.mock.cli import main; main()"
+
+
+class History:
+    """Blocks of Prometheus in a folder, from one moment to another."""
+
+    def __init__(self, folder: Path, begin: int, end: int) -> None:
+        """Keep blocks in `folder`, of the time from `begin` to `end`, Unix times."""
+        self._folder = folder
+        self._begin = begin
+        self._end = end
+
+    def play(self, scenarios: Path, scenario: str) -> None:
+        """Let the simulated server live through a scenario of those in a folder."""
+        days = (self._end - self._begin) / 86400
+        written = self._folder / "written"
+        options = [f"--days={days}", f"--step={STEP}", f"--until={_text(self._end)}", f"--instance={_INSTANCE}"]
+        command = [sys.executable, "-c", _BACKFILL, "backfill", f"--output={written}", *options]
+        command += [f"--scenarios={scenarios}", f"--scenario={scenario}"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                self._load(Path(line.strip()))
+        assert process.returncode == 0
+
+    def record(self, rules: Sequence[Rule]) -> None:
+        """Record what rules make of it; one that builds on its own past begins without."""
+        for level in _levels(rules):
+            path = self._folder / "recorded.om"
+            with self._prometheus() as url, path.open("w", encoding="utf-8") as file:
+                for name in sorted({rule["record"] for rule in level}):
+                    file.write(f"# TYPE {name} gauge\n")
+                    for rule in level:
+                        if rule["record"] == name:
+                            file.writelines(_recorded(rule, self._ask(url, rule["expr"])))
+                file.write("# EOF\n")
+            self._load(path, "--max-block-duration=720h")
+
+    def firing(self, rules: Sequence[Rule]) -> dict[tuple[str, str], list[float]]:
+        """Return when each alert has fired, by its name and severity: Unix times."""
+        with self._prometheus() as url:
+            return {
+                (rule["alert"], rule["labels"]["severity"]): sorted(
+                    {moment for one in self._ask(url, rule["expr"]) for moment in _fired(one, rule)}
+                )
+                for rule in rules
+            }
+
+    def values(self, expression: str) -> list[Series]:
+        """Return what an expression gives over all of the time."""
+        with self._prometheus() as url:
+            return self._ask(url, expression)
+
+    def _load(self, path: Path, *flags: str) -> None:
+        """Make blocks of a file, and remove it."""
+        command = [tool("promtool"), "tsdb", "create-blocks-from", *flags]
+        subprocess.run([*command, "openmetrics", "--quiet", str(path), str(self._data)], check=True)
+        path.unlink()
+
+    @property
+    def _data(self) -> Path:
+        return self._folder / "data"
+
+    @contextmanager
+    def _prometheus(self) -> Iterator[str]:
+        """Run a Prometheus over the blocks that there are, and give its address."""
+        address = f"127.0.0.1:{free_port()}"
+        config = self._folder / "prometheus.yml"
+        config.write_text("{}", encoding="utf-8")
+        command = [
+            tool("prometheus"),
+            f"--config.file={config}",
+            f"--storage.tsdb.path={self._data}",
+            "--storage.tsdb.retention.time=10y",
+            f"--web.listen-address={address}",
+            "--query.timeout=30m",
+            "--query.max-samples=1000000000",
+        ]
+        with (self._folder / "log").open("w") as log:
+            process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            _wait_until_ready(f"http://{address}/-/ready", process)
+            yield f"http://{address}"
+        finally:
+            process.terminate()
+            process.wait(60)
+
+    def _ask(self, url: str, expression: str) -> list[Series]:
+        """Return what an expression gives at each step, part by part of the time.
+
+        Series that are there in several parts come several times.
+        """
+        found: list[Series] = []
+        for begin in range(self._begin, self._end, _MOST_POINTS * STEP):
+            end = min(begin + (_MOST_POINTS - 1) * STEP, self._end)
+            asked = {"query": expression, "start": begin, "end": end, "step": STEP}
+            data = urllib.parse.urlencode(asked).encode()
+            try:
+                with urllib.request.urlopen(f"{url}/api/v1/query_range", data, timeout=1800) as answer:
+                    found += json.load(answer)["data"]["result"]
+            except urllib.error.HTTPError as error:
+                raise AssertionError(f"{expression}: {error.read().decode()}") from error
+        return found
+
+
+def _levels(rules: Sequence[Rule]) -> Iterator[list[Rule]]:
+    """Give rules in such an order that each comes after those that it builds on, but itself."""
+    left = list(rules)
+    while left:
+        missing = {rule["record"] for rule in left}
+        level = [rule for rule in left if not missing & _asked(rule)]
+        assert level, f"rules build on each other: {missing}"
+        yield level
+        left = [rule for rule in left if rule not in level]
+
+
+def _asked(rule: Rule) -> set[str]:
+    return set(re.findall(r"[\w:]+", rule["expr"])) - {rule["record"]}
+
+
+def _recorded(rule: Rule, found: Sequence[Series]) -> Iterator[str]:
+    """Give what a rule records, line by line."""
+    for one in found:
+        labels = {name: value for name, value in one["metric"].items() if name != "__name__"} | rule.get("labels", {})
+        text = ",".join(f"{name}={json.dumps(value)}" for name, value in labels.items())
+        for moment, value in one["values"]:
+            yield f"{rule['record']}{{{text}}} {value} {moment}\n"
+
+
+def _fired(series: Series, rule: Rule) -> Iterator[float]:
+    """Give the moments at which an alert fires for a series that its expression gives."""
+    patience = sum(int(number) * _UNITS[unit] for number, unit in re.findall(r"(\d+)([smhd])", rule.get("for", "0s")))
+    since = last = float("-inf")
+    for moment, _value in series["values"]:
+        if moment - last > STEP:
+            since = moment
+        last = moment
+        if moment - since >= patience:
+            yield moment
+
+
+def _wait_until_ready(url: str, process: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except OSError:
+            assert process.poll() is None, "Prometheus ends by itself"
+            assert time.monotonic() < end, "Prometheus does not become ready"
+            time.sleep(0.1)
+
+
+def _text(moment: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment))
