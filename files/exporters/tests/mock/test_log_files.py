@@ -31,12 +31,12 @@ WRITTEN = r'log_lines_total\{result="written"\} [1-9]'
 STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 
 
-def writer(life: Life, folder: Path) -> LogWriter:
-    return LogWriter(life.view(), folder, seed=1)
+def writer(life: Life, folder: Path, server: int = 0) -> LogWriter:
+    return LogWriter(life.view(server), folder, seed=1)
 
 
-def path(folder: Path, name: str) -> Path:
-    return folder / name / f"{container_id(0, name)}-json.log"
+def path(folder: Path, name: str, server: int = 0) -> Path:
+    return folder / name / f"{container_id(server, name)}-json.log"
 
 
 def lines(folder: Path) -> int:
@@ -127,6 +127,19 @@ def test_a_full_disk_leaves_no_half_a_line(tmp_path: Path, monkeypatch: pytest.M
     file.append(b"third\n")
 
     assert (tmp_path / "x.log").read_bytes() == b"whole\nthird\n"
+
+
+def test_another_server_has_files_of_its_own(tmp_path: Path) -> None:
+    life = Life(servers=2).go_on(LONG_UP)
+    logs = [writer(life, tmp_path, server) for server in range(2)]
+    life.go_on(10)
+    for one in logs:
+        one.catch_up()
+
+    first, second = (path(tmp_path, "vllm-phi3-mini", server).read_text() for server in range(2))
+    assert first
+    assert second
+    assert first != second
 
 
 def test_a_folder_that_cant_be_written_to_is_told_once_and_counted(

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from exporter_testing.simulated import START, Life, settings_of, tell
 from llm_monitor.mock.fleet.reading import usual_fleet
+from llm_monitor.mock.identity import container_id, pid
 from llm_monitor.mock.logs import told
 from llm_monitor.mock.logs.roll import Line
 from llm_monitor.mock.logs.span import Span
@@ -82,9 +83,9 @@ LOGS = [KERNEL, *(one.container for one in (*FLEET.models, *FLEET.embedders))]
 LOGS += [one.name for one in FLEET.containers]
 
 
-def spans(life: Life, seconds: float, tick: float = TICK) -> Iterator[Span]:
-    """Give the spans of the next seconds of a life, one after the other."""
-    view = life.view()
+def spans(life: Life, seconds: float, tick: float = TICK, server: int = 0) -> Iterator[Span]:
+    """Give the spans of the next seconds of a server's life, one after the other."""
+    view = life.view(server)
     earlier, end = view.at(life.moment), life.moment + seconds
     while life.moment < end:
         later = view.at(life.go_on(tick).moment)
@@ -92,17 +93,21 @@ def spans(life: Life, seconds: float, tick: float = TICK) -> Iterator[Span]:
         earlier = later
 
 
-def written(life: Life, seconds: float = MINUTES, seed: int = 1) -> dict[str, list[Line]]:
-    """Return the lines of each log for so many seconds."""
-    logs: dict[str, list[Line]] = {name: [] for name in LOGS}
-    for span in spans(life, seconds):
-        for name, lines in told.tell(span, seed).lines.items():
+def written(
+    life: Life, seconds: float = MINUTES, seed: int = 1, server: int = 0
+) -> dict[str, list[Line]]:
+    """Return the lines of each log of a server for so many seconds."""
+    crew = life.view().plan.crew.names
+    logs: dict[str, list[Line]] = {name: [] for name in (KERNEL, *crew)}
+    for span in spans(life, seconds, server=server):
+        said = told.tell(span, seed)
+        for name, lines in said.lines.items():
             logs[name] += lines
     return logs
 
 
-def settled(seed: int = 1) -> Life:
-    return Life(seed=seed).go_on(LONG_UP)
+def settled(seed: int = 1, servers: int = 1) -> Life:
+    return Life(servers=servers, seed=seed).go_on(LONG_UP)
 
 
 def found(logs: Mapping[str, list[Line]], log: str, pattern: str) -> list[Line]:
@@ -192,12 +197,14 @@ def test_a_traceback_is_one_error_of_several_lines() -> None:
     assert "torch.AcceleratorError" in block[-1].text
 
 
-@pytest.mark.parametrize("fault", ["", "model_overload", "no_progress"])
-def test_throughput_is_what_the_exporter_tells(fault: str) -> None:
-    life = settled()
+@pytest.mark.parametrize(
+    ("fault", "server"), [("", 0), ("", 1), ("model_overload", 0), ("no_progress", 0)]
+)
+def test_throughput_is_what_the_exporter_tells(fault: str, server: int) -> None:
+    life = settled(servers=server + 1)
     if fault:
         life.befall(fault)
-    view = life.go_on(300).view()
+    view = life.go_on(300).view(server)
     exporter = build(
         settings_of("vllm", Settings),
         SimulatedServers(view, SimulatedEngine(view)),
@@ -205,7 +212,7 @@ def test_throughput_is_what_the_exporter_tells(fault: str) -> None:
         view.time,
     )
     before = tell(exporter)
-    (span,) = spans(life, TICK)
+    (span,) = spans(life, TICK, server=server)
     after = tell(exporter)
 
     for model in FLEET.models:
@@ -252,6 +259,25 @@ def test_a_span_tells_the_same_whatever_was_asked_before() -> None:
     pairs = pairwise(states)
 
     assert [told.tell(Span(view.plan, 0, *pair), 1) for pair in pairs] == whole
+
+
+@pytest.mark.parametrize("server", [0, 1, 2])
+def test_each_of_several_servers_tells_of_itself(server: int) -> None:
+    life = settled(servers=3).befall("oom_kill", "", 120).befall("disk_readonly", "/")
+    life.befall("gpu_lost", "3").befall("pcie_replays", "5").befall("langfuse_stale")
+    life.befall("container_oom", "redis", 60).befall("container_oom", "vllm-phi3-mini", 60)
+    place = life.view().plan.crew.names.index("vllm-phi3-mini")
+    logs = written(life, server=server)
+
+    assert found(logs, KERNEL, f"oom_memcg=.*{container_id(server, 'redis')}")
+    assert found(logs, KERNEL, rf"Killed process {pid(server, place, 0)} \(vllm-phi3-mini\)")
+    assert found(logs, KERNEL, f": 79, pid={pid(server, 1, 2)},")
+    assert found(logs, KERNEL, r"\(java\)")
+    assert found(logs, KERNEL, "Remounting filesystem read-only")
+    assert found(logs, KERNEL, "ab:00.0: PCIe Bus Error")
+    assert found(logs, "vllm-mixtral-8x7b", "Work on the GPU failed")
+    assert found(logs, "litellm", "Falling back from model group mixtral-8x7b")
+    assert found(logs, WORKER, "ingestion queue is stale")
 
 
 def test_litellms_lines_are_json(normal: dict[str, list[Line]]) -> None:

@@ -80,7 +80,7 @@ class Kernel:
         number = pid(span.server, fate.place, 0)
         limit = float(span.plan.crew.memory_limit[fate.place])
         if not limit:
-            memory = float(span.before.containers.memory[span.server, fate.place])
+            memory = float(span.before.containers.memory[span.row, fate.place])
             self._say(time, f"Out of memory: {_killed(number, fate.name, memory)}")
             return
         group = f"/system.slice/docker-{container_id(span.server, fate.name)}.scope"
@@ -94,9 +94,7 @@ class Kernel:
     def _kills_others(self) -> None:
         """Write which processes outside of containers were killed for memory."""
         span = self._span
-        earlier, later = (
-            int(state.host.kills[span.server, 0]) for state in (span.before, span.after)
-        )
+        earlier, later = (int(state.host.kills[span.row, 0]) for state in (span.before, span.after))
         memory = _OTHER_SHARE * span.plan.frame.memory
         self._roll.left_out += max(0, later - earlier - _REPEATED)
         for number in range(max(earlier, later - _REPEATED), later):
@@ -107,7 +105,7 @@ class Kernel:
         """Write which file systems can't be written to any more."""
         span = self._span
         earlier, later = (
-            state.host.readonly[span.server].tolist() for state in (span.before, span.after)
+            state.host.readonly[span.row].tolist() for state in (span.before, span.after)
         )
         for disk, was, broken in zip(span.plan.fleet.disks, earlier, later, strict=True):
             if not broken or was:
@@ -121,7 +119,7 @@ class Kernel:
     def _links(self) -> None:
         """Write which GPUs had to repeat what they sent over PCIe."""
         span = self._span
-        rows = (state.gpus.replays[span.server].tolist() for state in (span.before, span.after))
+        rows = (state.gpus.replays[span.row].tolist() for state in (span.before, span.after))
         for index, (earlier, later) in enumerate(zip(*rows, strict=True)):
             domain, bus = pci_place(index)
             where = f"{domain:04x}:{bus:02x}:00.0"

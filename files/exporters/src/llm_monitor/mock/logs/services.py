@@ -87,13 +87,13 @@ class Service:
     def _ingests(self) -> None:
         """Write how many observations Langfuse has got, or since when it gets none."""
         traces = self._span.after.traces
-        newest = float(traces.newest[self._span.server])
+        newest = float(traces.newest[self._span.row])
         silent = self._span.after.time - newest
         if newest and silent > _STALE_SECONDS:
             text = f"ingestion queue is stale: no trace for {silent:.0f} s"
             self._say(self._span.after.time, "WARNING", text)
             return
-        whole = int(traces.observations[self._span.server].sum())
+        whole = int(traces.observations[self._span.row].sum())
         text = f"ingestion queue is empty, {whole} observations since the start"
         self._say(self._span.after.time, "INFO", text)
 

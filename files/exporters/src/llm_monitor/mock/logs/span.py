@@ -4,11 +4,12 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from llm_monitor.mock.fleet.layout import Service
+from llm_monitor.mock.view import View
 from llm_monitor.mock.world.gpus import Xid
 from llm_monitor.mock.world.plan import Plan
 from llm_monitor.mock.world.step import State
@@ -61,10 +62,13 @@ class Span:
 
     Attributes:
         plan: What the server has.
-        server: Its place in the arrays of a state.
+        server: Which of the simulation's servers it is.
+        row: Its place in the arrays of the states, where it is alone.
         before: How everything was at the first moment.
         after: How everything is at the second one.
     """
+
+    row: ClassVar = View.row
 
     plan: Plan
     server: int
@@ -91,7 +95,7 @@ class Span:
             count: The count's path in a state, such as `gateway.succeeded`.
         """
         read = attrgetter(count)
-        earlier, later = (read(state)[self.server] for state in (self.before, self.after))
+        earlier, later = (read(state)[self.row] for state in (self.before, self.after))
         grown: list[Any] = np.maximum(later - earlier, 0).tolist()
         return grown
 
@@ -99,11 +103,11 @@ class Span:
         """Return whether a service works at its end."""
         state = self.after
         up = works(service, state.containers, self.plan, state.forces, state.time)
-        return bool(up[self.server, 0])
+        return bool(up[self.row, 0])
 
     def full(self) -> list[str]:
         """Return the mount points of the file systems that are full at its end."""
-        shares = self.after.host.filled[self.server] / self.plan.frame.sizes
+        shares = self.after.host.filled[self.row] / self.plan.frame.sizes
         pairs = zip(self.plan.frame.mountpoints, shares.tolist(), strict=True)
         return [mountpoint for mountpoint, share in pairs if share >= _FULL]
 
@@ -116,11 +120,11 @@ class Span:
 
     def fates(self) -> Iterator[Fate]:
         """Give what became of each container."""
-        before, after, server = self.before.containers, self.after.containers, self.server
+        before, after, row = self.before.containers, self.after.containers, self.row
         names = ("running", "started", "finished", "exit_code", "killed", "failing")
-        columns = [getattr(after, name)[server].tolist() for name in names]
-        began = (after.started != before.started)[server].tolist()
-        died = (after.deaths != before.deaths)[server].tolist()
+        columns = [getattr(after, name)[row].tolist() for name in names]
+        began = (after.started != before.started)[row].tolist()
+        died = (after.deaths != before.deaths)[row].tolist()
         crew = self.plan.crew
         known = crew.names, crew.images, crew.loading.tolist()
         rows = zip(*known, began, died, *columns, strict=True)

@@ -47,7 +47,7 @@ class Engine:
         self._roll = roll
         self._caller = caller
         self._model = span.plan.fleet.models[fate.place]
-        self._here = span.server, fate.place
+        self._here = span.row, fate.place
 
     def write(self) -> None:
         """Write what it says in the span."""
