@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -278,6 +279,16 @@ def test_each_of_several_servers_tells_of_itself(server: int) -> None:
     assert found(logs, "vllm-mixtral-8x7b", "Work on the GPU failed")
     assert found(logs, "litellm", "Falling back from model group mixtral-8x7b")
     assert found(logs, WORKER, "ingestion queue is stale")
+
+
+def test_a_gpu_whose_count_of_replays_begins_anew_has_none_to_tell_of() -> None:
+    (span,) = spans(settled(), TICK)
+    more = replace(span.before.gpus, replays=span.after.gpus.replays + 5)
+    anew = replace(span, before=replace(span.before, gpus=more))
+    before, after = (told.tell(one, 1) for one in (span, anew))
+
+    assert KERNEL not in after.lines
+    assert after.left_out == before.left_out
 
 
 def test_litellms_lines_are_json(normal: dict[str, list[Line]]) -> None:

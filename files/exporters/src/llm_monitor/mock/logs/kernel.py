@@ -123,7 +123,8 @@ class Kernel:
         for index, (earlier, later) in enumerate(zip(*rows, strict=True)):
             domain, bus = pci_place(index)
             where = f"{domain:04x}:{bus:02x}:00.0"
-            if new := int(later) - int(earlier):
+            new = int(later) - int(earlier)
+            if new > 0:
                 self._roll.left_out += new - 1
                 text = "PCIe Bus Error: severity=Correctable, type=Data Link Layer, (Transmitter)"
                 self._say(span.after.time, f"nvidia {where}: {text}")
