@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter_testing.simulated import START, Life, settings_of, tell
+from llm_monitor.mock.fleet.layout import Container
 from llm_monitor.mock.fleet.reading import usual_fleet
 from llm_monitor.mock.identity import container_id, pid
 from llm_monitor.mock.logs import told
@@ -279,6 +280,16 @@ def test_each_of_several_servers_tells_of_itself(server: int) -> None:
     assert found(logs, "vllm-mixtral-8x7b", "Work on the GPU failed")
     assert found(logs, "litellm", "Falling back from model group mixtral-8x7b")
     assert found(logs, WORKER, "ingestion queue is stale")
+
+
+def test_only_a_container_with_a_route_has_embeddings_to_tell_of() -> None:
+    (embedder,) = FLEET.embedders
+    reranker = Container(name="reranker", image=embedder.image)
+    fleet = FLEET.model_copy(update={"containers": (*FLEET.containers, reranker)})
+    logs = written(Life(fleet).go_on(LONG_UP), 600.0)
+
+    assert found(logs, embedder.container, "embed: Success")
+    assert not found(logs, reranker.name, "embed: Success")
 
 
 def test_a_gpu_whose_count_of_replays_begins_anew_has_none_to_tell_of() -> None:

@@ -79,10 +79,15 @@ class Service:
         self._roll.sample(_FAILED, _FAILED, partial(_combined, 502))
 
     def _embeds(self) -> None:
-        """Write the texts that were turned into vectors."""
-        done = self._span.grown("gateway.succeeded")[self._fate.place]
+        """Write the texts that LiteLLM had turned into vectors; others it sends nothing."""
+        # The first containers are those behind its routes, in the same order.
+        done, place = self._span.grown("gateway.succeeded"), self._fate.place
+        if place >= len(done):
+            return
         form = self._dialect.form
-        self._roll.sample(done, _REQUESTS, lambda time, _: form(time, "INFO", "embed: Success"))
+        self._roll.sample(
+            done[place], _REQUESTS, lambda time, _: form(time, "INFO", "embed: Success")
+        )
 
     def _ingests(self) -> None:
         """Write how many observations Langfuse has got, or since when it gets none."""
