@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from llm_monitor.mock.clock import VirtualClock
 from llm_monitor.mock.collectors import StageCollector
 from llm_monitor.mock.fleet.reading import usual_fleet
 from llm_monitor.mock.identity import container_id
+from llm_monitor.mock.logs import litellm
 from llm_monitor.mock.logs.files import LogFile
 from llm_monitor.mock.logs.span import Span
 from llm_monitor.mock.logs.told import KERNEL
@@ -162,6 +164,64 @@ def test_a_folder_that_cant_be_written_to_is_told_once_and_counted(
     life.go_on(10)
     logs.catch_up()
     assert lines(folder) == logs.counts["written"] > 0
+
+
+def test_each_outage_is_told_and_its_end(life: Life, tmp_path: Path) -> None:
+    # A log that says something now and then only, beside others that can be written all the time.
+    seldom = tmp_path / "litellm-db"
+    logs = writer(life, tmp_path)
+    with capture_logs() as said:
+        for _ in range(2):
+            seldom.write_text("in the way")
+            for _ in range(60):
+                life.go_on(10)
+                logs.catch_up()
+            seldom.unlink()
+            for _ in range(2):
+                life.go_on(10)
+                logs.catch_up()
+            shutil.rmtree(seldom, ignore_errors=True)
+
+    assert [one["event"] for one in said] == [
+        "logs can't be written",
+        "logs can be written again",
+    ] * 2
+
+
+def test_a_log_that_cant_be_told_is_told_of_once_and_counted(
+    life: Life, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        message = "nothing to say"
+        raise ValueError(message)
+
+    monkeypatch.setattr(litellm, "write", fail)
+    logs = writer(life, tmp_path)
+    with capture_logs() as said:
+        for _ in range(3):
+            life.go_on(10)
+            logs.catch_up()
+
+    assert [(one["event"], one["log"]) for one in said] == [("a log can't be told", "litellm")]
+    assert logs.counts["failed"] == 3
+    assert logs.counts["written"] == lines(tmp_path) > 0
+
+
+def test_a_span_that_cant_be_told_is_not_tried_again(
+    life: Life, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logs = writer(life, tmp_path)
+    life.go_on(10)
+    with monkeypatch.context() as patch:
+        patch.setattr(Span, "fates", lambda _: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            logs.catch_up()
+    logs.catch_up()
+    assert not list(tmp_path.iterdir())
+
+    life.go_on(10)
+    logs.catch_up()
+    assert lines(tmp_path) > 0
 
 
 def test_one_log_that_cant_be_written_is_no_others_loss(life: Life, tmp_path: Path) -> None:

@@ -103,6 +103,7 @@ def written(
     logs: dict[str, list[Line]] = {name: [] for name in (KERNEL, *crew)}
     for span in spans(life, seconds, server=server):
         said = told.tell(span, seed)
+        assert not said.failed
         for name, lines in said.lines.items():
             logs[name] += lines
     return logs
@@ -302,6 +303,21 @@ def test_a_gpu_whose_count_of_replays_begins_anew_has_none_to_tell_of() -> None:
     assert after.left_out == before.left_out
 
 
+def test_one_log_that_cant_be_told_is_no_others_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    (span,) = spans(settled(), TICK)
+    whole = told.tell(span, 1).lines
+    error = ValueError("nothing to say")
+
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(told.litellm, "write", fail)
+    said = told.tell(span, 1)
+
+    assert said.failed == {"litellm": error}
+    assert said.lines == {name: lines for name, lines in whole.items() if name != "litellm"}
+
+
 def test_litellms_lines_are_json(normal: dict[str, list[Line]]) -> None:
     entries = [json.loads(line.text) for line in normal["litellm"]]
 
@@ -332,6 +348,7 @@ def test_whatever_befalls_it_lines_are_few_in_order_and_within_their_span(
         if heals:
             life.heal()
         found.append(one := told.tell(span, 1))
+        assert not one.failed
         assert one.left_out >= 0
         for log, lines in one.lines.items():
             times = [line.time for line in lines]

@@ -31,7 +31,8 @@ class LogWriter:
     """Writes what happens on a simulated server to files in a folder.
 
     Attributes:
-        counts: How many lines were written, left out, or could not be written.
+        counts: How many lines were written, left out, or could not be written; what could not even
+            be told counts as one.
     """
 
     name = "logs"
@@ -47,7 +48,9 @@ class LogWriter:
             for name in names
         }
         self._files[KERNEL] = LogFile(folder / "kernel.log")
-        self._broken = False
+        # Those that could not be written to at last, and those that could once not be told.
+        self._broken: dict[str, OSError] = {}
+        self._untold: set[str] = set()
         self._last = view.at(_whole(view.time()))
 
     def watch(self, stop: threading.Event) -> None:
@@ -67,23 +70,44 @@ class LogWriter:
             if now - following > _REACH_SECONDS:
                 following = now
             state = self._view.at(following)
-            self._write(Span(self._view.plan, self._view.server, self._last, state))
+            span = Span(self._view.plan, self._view.server, self._last, state)
+            # Before it is written: what fails is not tried again for good.
             self._last = state
+            self._write(span)
 
     def _write(self, span: Span) -> None:
         told = tell(span, self._seed)
         self.counts[LEFT_OUT] += told.left_out
-        for name, lines in told.lines.items():
+        for name, problem in told.failed.items():
+            self._misses(name, problem)
+        broken: dict[str, OSError] = {}
+        # What was broken is tried even if it has nothing to say: else its end would go unnoticed.
+        for name in dict.fromkeys((*self._broken, *told.lines)):
+            lines = told.lines.get(name, [])
             data = plain(lines) if name == KERNEL else docker_json(lines)
             try:
                 self._files[name].append(data)
             except OSError as error:
                 self.counts[FAILED] += len(lines)
-                if not self._broken:
-                    _log.warning("logs can't be written", error=str(error))
-                    self._broken = True
+                broken[name] = error
                 continue
             self.counts[WRITTEN] += len(lines)
+        self._compares(broken)
+
+    def _misses(self, name: str, error: Exception) -> None:
+        """Count that a log could not be told, and log that once."""
+        self.counts[FAILED] += 1
+        if name not in self._untold:
+            self._untold.add(name)
+            _log.error("a log can't be told", log=name or "kernel", exc_info=error)
+
+    def _compares(self, broken: dict[str, OSError]) -> None:
+        """Log when an outage begins and when it has ended; these files are `broken` now."""
+        if broken and not self._broken:
+            _log.warning("logs can't be written", error=str(next(iter(broken.values()))))
+        elif self._broken and not broken:
+            _log.info("logs can be written again")
+        self._broken = broken
 
 
 def _whole(time: float) -> float:
