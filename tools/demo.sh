@@ -3,8 +3,8 @@
 # DAYS says how long a past the simulated server gets; 0 is none.
 set -euo pipefail
 days=${DAYS:-30}
-if ! [[ $days =~ ^[0-9]+(\.[0-9]+)?$ ]]; then
-  echo "DAYS is $days; it must be a number of days, such as 30 or 0.5, or 0 for no past" >&2
+if ! [[ $days =~ ^[0-9]+(\.[0-9]+)?$ ]] || ! awk "BEGIN { exit !($days == 0 || $days >= 0.05 && $days <= 366) }"; then
+  echo "DAYS is $days; it must be a number of days from 0.05 to 366, or 0 for no past" >&2
   exit 2
 fi
 source tools/become.sh

@@ -88,9 +88,10 @@ def demo() -> Iterator[str]:
     make("demo-down")
 
 
-def test_past_that_can_t_be_is_refused_before_anything_is_done() -> None:
-    with pytest.raises(AssertionError, match="DAYS is a week; it must be a number of days") as refused:
-        make("demo", "DAYS=a week")
+@pytest.mark.parametrize("days", ["a week", "0.01", "400", "-1"])
+def test_past_that_can_t_be_is_refused_before_anything_is_done(days: str) -> None:
+    with pytest.raises(AssertionError, match=f"DAYS is {days}; it must be a number of days") as refused:
+        make("demo", f"DAYS={days}")
     assert "PLAY" not in str(refused.value)
 
 
