@@ -24,6 +24,13 @@ class Mock:
     """The API of a mock."""
 
     def __init__(self, url: str, token_file: str) -> None:
+        """Ask the mock at `url`, with the token in a file.
+
+        Raises:
+            SystemExit: When that is no URL.
+        """
+        if not url.lower().startswith(("http://", "https://")):
+            sys.exit(f"MOCK_URL is {url}; it must begin with http:// or https://")
         self.url = url.rstrip("/")
         self.token_file = token_file
 
@@ -35,9 +42,16 @@ class Mock:
         """
         data = json.dumps(body).encode() if body else None
         request = urllib.request.Request(f"{self.url}/api/v1/{path}", data, self._headers(), method=method)
+        status, told = self._send(request)
+        try:
+            return status, json.loads(told)
+        except ValueError:
+            sys.exit(f"{self.url} is no mock: its answer is no JSON")
+
+    def _send(self, request: urllib.request.Request) -> tuple[int, bytes]:
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:
-                return answer.status, json.load(answer)
+                return answer.status, answer.read()
         except urllib.error.HTTPError as error:
             if error.code == 401:
                 sys.exit(
@@ -46,9 +60,7 @@ class Mock:
                 )
             if error.code != 400:
                 sys.exit(f"{self.url} is no mock, or not well: it answers with {error.code} {error.reason}")
-            return error.code, json.load(error)
-        except ValueError:
-            sys.exit(f"{self.url} is no mock: its answer is no JSON")
+            return error.code, error.read()
         except OSError as error:
             sys.exit(
                 f"No simulation answers at {self.url} ({getattr(error, 'reason', error)}). `make demo` starts one; for "

@@ -8,14 +8,14 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import time
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.llmops.monitoring.tests.integration.programs import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 PROMETHEUS = "http://127.0.0.1:23001"
@@ -27,6 +27,8 @@ REAL = ("node", "container")
 SIMULATED = ("gpu", "vllm", "litellm", "langfuse")
 # Of the simulated server's past.
 DAYS = 0.5
+# A scrape or two may have to pass.
+PATIENCE_SECONDS = 90
 
 
 def make(*words: str) -> str:
@@ -52,14 +54,6 @@ def read(url: str) -> str:
     with urllib.request.urlopen(url, timeout=10) as answer:
         text: str = answer.read().decode()
     return text
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 90) -> None:
-    """Wait until `condition` holds: a scrape or two may have to pass."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"{condition} did not hold within {seconds} s"
-        time.sleep(1)
 
 
 def query(expression: str) -> list[dict[str, Any]]:
@@ -146,7 +140,10 @@ def test_simulated_models_are_watched(demo: str) -> None:
     assert value("count(llm_monitor_litellm_up == 1)") == 1
     assert value("count(llm_monitor_langfuse_up == 1)") == 1
     models = {series["metric"]["model"] for series in query("llm_monitor_vllm_generation_tokens_total > 0")}
-    wait_for(lambda: {series["metric"]["model"] for series in query('up{job="vllm-engine"} == 1')} == models)
+    wait_for(
+        lambda: {series["metric"]["model"] for series in query('up{job="vllm-engine"} == 1')} == models,
+        PATIENCE_SECONDS,
+    )
 
 
 def test_simulated_server_has_a_past_and_this_machine_has_its_own(demo: str) -> None:
@@ -182,7 +179,7 @@ def test_simulation_fires_no_alert_on_a_usual_day(demo: str) -> None:
 def test_simulation_is_switched(demo: str) -> None:
     assert "* normal " in make("mock")
     assert "Now it plays degraded" in make("mock", "SCENARIO=degraded")
-    wait_for(lambda: bool(query('llm_monitor_mock_scenario_info{scenario="degraded"}')))
+    wait_for(lambda: bool(query('llm_monitor_mock_scenario_info{scenario="degraded"}')), PATIENCE_SECONDS)
     assert "Now it plays normal" in make("mock", "SCENARIO=normal")
 
 

@@ -6,15 +6,12 @@ import json
 import os
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.llmops.monitoring.tests.integration.programs import free_port, tool
+from ansible_collections.llmops.monitoring.tests.integration.programs import free_port, running_prometheus
 
 REPOSITORY = Path(__file__).parents[2]
 CONFIG = """
@@ -52,31 +49,8 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     port = free_port()
     (folder / "prometheus.yml").write_text(CONFIG.format(port=port, closed=free_port()))
     (folder / "rules.yml").write_text(RULES)
-    command = [
-        tool("prometheus"),
-        f"--config.file={folder / 'prometheus.yml'}",
-        f"--storage.tsdb.path={folder / 'data'}",
-        f"--web.listen-address=127.0.0.1:{port}",
-    ]
-    with (folder / "log").open("w") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
-        try:
-            url = f"http://127.0.0.1:{port}"
-            wait_until_ready(url, process, folder / "log")
-            yield url
-        finally:
-            process.terminate()
-            process.wait(20)
-
-
-def wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            with urllib.request.urlopen(f"{url}/-/ready", timeout=2):
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.1)
-    pytest.fail(f"Prometheus does not get ready at {url}: {log.read_text()[-2000:]}")
+    with running_prometheus(folder, port) as url:
+        yield url
 
 
 def check(url: str, *flags: str, **options: Any) -> dict[str, Any]:

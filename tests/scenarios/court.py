@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,7 @@ _NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _NAMES = re.compile(r'__name__=~"([^"]+)"')
 
 # What promtool says when nothing is amiss but what nobody foretold: which alerts fire.
-_ANSWER = re.compile(r'    expr: "max by [^\n]+\n +exp: nil\n +got: ([^\n]+)\n')
-_ANSWERS = re.compile(rf"\s*FAILED:\n(?:{_ANSWER.pattern}\s*)+")
+_ANSWER = re.compile(r'\s*FAILED:\n    expr: "max by [^\n]+\n +exp: nil\n +got: ([^\n]+)\s*')
 _ALERT = re.compile(r'\{alertname="(\w+)", severity="(\w+)"\} 1E\+00(?:, |$)')
 
 
@@ -56,22 +55,20 @@ class Court:
         """Return whether any rule may ask for series of that name."""
         return name in self._names or any(pattern.fullmatch(name) for pattern in self._patterns)
 
-    def firing(self, run: Run, windows: Sequence[tuple[int, int]]) -> list[set[Alert]]:
-        """Play a scenario, and return which alerts fire in each window, from one minute to another.
-
-        Watchdog, which always does, is left out.
+    def firing(self, run: Run) -> set[Alert]:
+        """Play a scenario, and return which alerts fire; Watchdog, which always does, is left out.
 
         Raises:
             UnfairError: When a rule could not be evaluated, or samples were missing.
         """
-        return self.judge(run, record(run, self.wants), windows)
+        return self.judge(run, record(run, self.wants))
 
-    def judge(self, run: Run, series: Mapping[str, str], windows: Sequence[tuple[int, int]]) -> list[set[Alert]]:
+    def judge(self, run: Run, series: Mapping[str, str]) -> set[Alert]:
         """Return the same for series that are there already."""
         tests = {
             "interval": f"{run.step}s",
             "input_series": [{"series": name, "values": values} for name, values in series.items()],
-            "promql_expr_test": [*_evidence(run), *(_question(*window) for window in windows)],
+            "promql_expr_test": [*_evidence(run), _question(run)],
         }
         rules = sorted(path.name for path in self._folder.glob("*.yml"))
         # Rules are evaluated as often as exporters are asked.
@@ -81,7 +78,7 @@ class Court:
         command = [tool("promtool"), "test", "rules", str(path)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         path.unlink()
-        return list(_answers(done.stderr, len(windows)))
+        return _answer(done.stderr)
 
 
 def _evidence(run: Run) -> Iterator[dict[str, Any]]:
@@ -94,24 +91,20 @@ def _evidence(run: Run) -> Iterator[dict[str, Any]]:
         yield {"expr": expression, "eval_time": f"{end}s", "exp_samples": [{"labels": "{}", "value": count}]}
 
 
-def _question(begin: int, end: int) -> dict[str, Any]:
-    """Ask for the alerts of a window. No answer is foretold, so that promtool tells it."""
-    fired = f'max_over_time(ALERTS{{alertstate="firing"}}[{end - begin}m])'
-    return {"expr": f"max by (alertname, severity) ({fired})", "eval_time": f"{end}m"}
+def _question(run: Run) -> dict[str, Any]:
+    """Ask for the alerts. No answer is foretold, so that promtool tells it."""
+    fired = f'max_over_time(ALERTS{{alertstate="firing"}}[{run.minutes}m])'
+    return {"expr": f"max by (alertname, severity) ({fired})", "eval_time": f"{run.minutes}m"}
 
 
-def _answers(said: str, questions: int) -> Iterator[set[Alert]]:
-    """Give the alerts of each window.
+def _answer(said: str) -> set[Alert]:
+    """Return the alerts that promtool tells.
 
     Raises:
-        UnfairError: When anything else was said.
+        UnfairError: When it says anything else.
     """
-    told = _ANSWERS.fullmatch(said)
-    answers = _ANSWER.findall(said)
-    if not told or len(answers) != questions:
+    told = _ANSWER.fullmatch(said)
+    found = set(_ALERT.findall(told[1])) if told else set()
+    if told is None or len(found) != told[1].count("alertname=") or WATCHDOG not in found:
         raise UnfairError(said[-5000:])
-    for answer in answers:
-        found = set(_ALERT.findall(answer))
-        if len(found) != answer.count("alertname=") or WATCHDOG not in found:
-            raise UnfairError(answer)
-        yield found - {WATCHDOG}
+    return found - {WATCHDOG}

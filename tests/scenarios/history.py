@@ -11,21 +11,21 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.llmops.monitoring.tests.integration.programs import free_port, tool
+from ansible_collections.llmops.monitoring.tests.integration.programs import free_port, running_prometheus, tool
 
 Rule = dict[str, Any]
 Series = Mapping[str, Any]
 
+# The fewest samples with which rules work: rate(…[5m]), which most of them use, wants two within its five minutes.
 STEP = 150
 _INSTANCE = "demo"
 # Prometheus answers 11,000 points a series at once.
-_MOST_POINTS = 10_000
-_PATIENCE_SECONDS = 120
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+MOST_POINTS = 10_000
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _BACKFILL = "from llm_monitor.mock.cli import main; main()"
 
 
@@ -45,11 +45,21 @@ class History:
         options = [f"--days={days}", f"--step={STEP}", f"--until={_text(self._end)}", f"--instance={_INSTANCE}"]
         command = [sys.executable, "-c", _BACKFILL, "backfill", f"--output={written}", *options]
         command += [f"--scenarios={scenarios}", f"--scenario={scenario}"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        log = self._folder / "backfill.log"
+        with (
+            log.open("w") as errors,
+            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as process,
+        ):
             assert process.stdout is not None
             for line in process.stdout:
-                self._load(Path(line.strip()))
-        assert process.returncode == 0
+                self.load(Path(line.strip()))
+        assert process.returncode == 0, log.read_text()[-2000:]
+
+    def load(self, path: Path, *flags: str) -> None:
+        """Make blocks of a file of OpenMetrics, and remove it."""
+        command = [tool("promtool"), "tsdb", "create-blocks-from", *flags]
+        subprocess.run([*command, "openmetrics", "--quiet", str(path), str(self._folder / "data")], check=True)
+        path.unlink()
 
     def record(self, rules: Sequence[Rule]) -> None:
         """Record what rules make of it; one that builds on its own past begins without."""
@@ -62,7 +72,7 @@ class History:
                         if rule["record"] == name:
                             file.writelines(_recorded(rule, self._ask(url, rule["expr"])))
                 file.write("# EOF\n")
-            self._load(path, "--max-block-duration=720h")
+            self.load(path, "--max-block-duration=720h")
 
     def firing(self, rules: Sequence[Rule]) -> dict[tuple[str, str], list[float]]:
         """Return when each alert has fired, by its name and severity: Unix times."""
@@ -79,56 +89,33 @@ class History:
         with self._prometheus() as url:
             return self._ask(url, expression)
 
-    def _load(self, path: Path, *flags: str) -> None:
-        """Make blocks of a file, and remove it."""
-        command = [tool("promtool"), "tsdb", "create-blocks-from", *flags]
-        subprocess.run([*command, "openmetrics", "--quiet", str(path), str(self._data)], check=True)
-        path.unlink()
-
-    @property
-    def _data(self) -> Path:
-        return self._folder / "data"
-
-    @contextmanager
-    def _prometheus(self) -> Iterator[str]:
-        """Run a Prometheus over the blocks that there are, and give its address."""
-        address = f"127.0.0.1:{free_port()}"
-        config = self._folder / "prometheus.yml"
-        config.write_text("{}", encoding="utf-8")
-        command = [
-            tool("prometheus"),
-            f"--config.file={config}",
-            f"--storage.tsdb.path={self._data}",
-            "--storage.tsdb.retention.time=10y",
-            f"--web.listen-address={address}",
-            "--query.timeout=30m",
-            "--query.max-samples=1000000000",
-        ]
-        with (self._folder / "log").open("w") as log:
-            process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
-        try:
-            _wait_until_ready(f"http://{address}/-/ready", process)
-            yield f"http://{address}"
-        finally:
-            process.terminate()
-            process.wait(60)
+    def _prometheus(self) -> AbstractContextManager[str]:
+        """Return what runs a Prometheus over the blocks that there are, and gives its address."""
+        (self._folder / "prometheus.yml").write_text("{}", encoding="utf-8")
+        flags = ("--storage.tsdb.retention.time=10y", "--query.timeout=30m", "--query.max-samples=1000000000")
+        return running_prometheus(self._folder, free_port(), *flags)
 
     def _ask(self, url: str, expression: str) -> list[Series]:
-        """Return what an expression gives at each step, part by part of the time.
-
-        Series that are there in several parts come several times.
-        """
-        found: list[Series] = []
-        for begin in range(self._begin, self._end, _MOST_POINTS * STEP):
-            end = min(begin + (_MOST_POINTS - 1) * STEP, self._end)
+        """Return what an expression gives at each step. Prometheus is asked for part after part of the time."""
+        whole: dict[frozenset[tuple[str, str]], Series] = {}
+        for begin in range(self._begin, self._end + 1, MOST_POINTS * STEP):
+            end = min(begin + (MOST_POINTS - 1) * STEP, self._end)
             asked = {"query": expression, "start": begin, "end": end, "step": STEP}
             data = urllib.parse.urlencode(asked).encode()
             try:
                 with urllib.request.urlopen(f"{url}/api/v1/query_range", data, timeout=1800) as answer:
-                    found += json.load(answer)["data"]["result"]
+                    part = json.load(answer)["data"]["result"]
             except urllib.error.HTTPError as error:
                 raise AssertionError(f"{expression}: {error.read().decode()}") from error
-        return found
+            for one in part:
+                known = whole.setdefault(frozenset(one["metric"].items()), {"metric": one["metric"], "values": []})
+                known["values"] += one["values"]
+        return list(whole.values())
+
+
+def seconds(duration: str) -> int:
+    """Return the seconds of a duration as Prometheus writes it, such as `1h30m`."""
+    return sum(int(number) * _UNITS[unit] for number, unit in re.findall(r"(\d+)([smhdw])", duration))
 
 
 def _levels(rules: Sequence[Rule]) -> Iterator[list[Rule]]:
@@ -157,7 +144,7 @@ def _recorded(rule: Rule, found: Sequence[Series]) -> Iterator[str]:
 
 def _fired(series: Series, rule: Rule) -> Iterator[float]:
     """Give the moments at which an alert fires for a series that its expression gives."""
-    patience = sum(int(number) * _UNITS[unit] for number, unit in re.findall(r"(\d+)([smhd])", rule.get("for", "0s")))
+    patience = seconds(rule.get("for", "0s"))
     since = last = float("-inf")
     for moment, _value in series["values"]:
         if moment - last > STEP:
@@ -165,18 +152,6 @@ def _fired(series: Series, rule: Rule) -> Iterator[float]:
         last = moment
         if moment - since >= patience:
             yield moment
-
-
-def _wait_until_ready(url: str, process: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + _PATIENCE_SECONDS
-    while True:
-        try:
-            with urllib.request.urlopen(url, timeout=5):
-                return
-        except OSError:
-            assert process.poll() is None, "Prometheus ends by itself"
-            assert time.monotonic() < end, "Prometheus does not become ready"
-            time.sleep(0.1)
 
 
 def _text(moment: int) -> str:

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from ansible_collections.llmops.monitoring.tests.scenarios.conftest import MakeCourt
 from ansible_collections.llmops.monitoring.tests.scenarios.court import Court, UnfairError
-from ansible_collections.llmops.monitoring.tests.scenarios.table import FIRES, LEFT_OUT, TABLE, caused_by
+from ansible_collections.llmops.monitoring.tests.scenarios.table import FIRES, LEFT_OUT, TABLE, caused_by, pairs
 from ansible_collections.llmops.monitoring.tests.scenarios.tape import LIBRARY, Run, families, library, record
 
 RULES = Path(__file__).parents[1] / "rules"
@@ -26,7 +26,7 @@ def run_of(scenario: str) -> Run:
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_a_scenario_makes_its_alerts_fire(court: Court, scenario: str) -> None:
     run = run_of(scenario)
-    (firing,) = court.firing(run, [(0, run.minutes)])
+    firing = court.firing(run)
     wanted = caused_by(scenario)
     print(f"{scenario} also fires {sorted(firing - wanted)}")
     assert wanted <= firing
@@ -35,8 +35,7 @@ def test_a_scenario_makes_its_alerts_fire(court: Court, scenario: str) -> None:
 @pytest.mark.parametrize("scenario", TABLE["days"])
 def test_a_day_makes_nothing_fire_but_what_belongs_to_it(court: Court, scenario: str) -> None:
     day = TABLE["days"][scenario]
-    (firing,) = court.firing(Run(scenario, day["minutes"], day["step"]), [(0, day["minutes"])])
-    assert {name for name, _severity in firing} == set(day["alerts"])
+    assert court.firing(Run(scenario, day["minutes"], day["step"])) == pairs(day["alerts"])
 
 
 def test_every_alert_has_a_scenario_or_a_reason(court: Court) -> None:
@@ -74,10 +73,10 @@ def test_every_series_that_rules_name_is_on_the_tape(court: Court) -> None:
 def test_silence_without_samples_is_no_silence(court: Court) -> None:
     run = Run("normal", 10)
     series = record(run, court.wants)
-    assert court.judge(run, series, [(0, 10)]) == [set()]
+    assert court.judge(run, series) == set()
     for lack in ({}, {name: values for name, values in series.items() if 'up{job="gpu"' not in name}):
         with pytest.raises(UnfairError, match="count_over_time"):
-            court.judge(run, lack, [(0, 10)])
+            court.judge(run, lack)
 
 
 def test_a_rule_that_can_t_be_evaluated_is_no_silence(make_court: MakeCourt, tmp_path: Path) -> None:
@@ -85,4 +84,4 @@ def test_a_rule_that_can_t_be_evaluated_is_no_silence(make_court: MakeCourt, tmp
     broken = {"record": "broken", "expr": "up * on () up"}
     (tmp_path / "broken.yml").write_text(json.dumps({"groups": [{"name": "broken", "rules": [broken]}]}))
     with pytest.raises(UnfairError, match="many-to-many"):
-        court.firing(Run("normal", 10), [(0, 10)])
+        court.firing(Run("normal", 10))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 
 import pytest
 import yaml
 from ansible_collections.llmops.monitoring.tests.scenarios.court import WATCHDOG, Alert, Court
-from ansible_collections.llmops.monitoring.tests.scenarios.history import STEP, History
+from ansible_collections.llmops.monitoring.tests.scenarios.history import STEP, History, seconds
 from ansible_collections.llmops.monitoring.tests.scenarios.table import caused_by
 from ansible_collections.llmops.monitoring.tests.scenarios.tape import LIBRARY
 from llm_monitor.mock.parts import PLAYED
@@ -19,6 +20,8 @@ DAY = 86400
 BAD = 7200
 # At the same time of the day every time.
 BEGIN = 1_793_491_200
+# What wants samples closer to each other than those of the days; test_alerts.py judges it.
+CLOSER = {"VllmNoProgress"}
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +31,7 @@ def history(court: Court, tmp_path_factory: pytest.TempPathFactory) -> History:
     bad = yaml.safe_load((LIBRARY / "bad_day.yaml").read_text(encoding="utf-8"))
     events = [{"at": f"{DAYS}d", **event} for event in bad["events"]]
     (folder / "scenarios").mkdir()
-    scenario = {"description": "Usual days, and a bad one.", "events": events}
+    scenario = {"description": "Usual days, and a bad one.", "extends": ["normal"], "events": events}
     (folder / "scenarios/days.yaml").write_text(yaml.safe_dump(scenario), encoding="utf-8")
     history = History(folder, BEGIN, BEGIN + DAYS * DAY + BAD)
     history.play(folder / "scenarios", "days")
@@ -41,6 +44,16 @@ def history(court: Court, tmp_path_factory: pytest.TempPathFactory) -> History:
 @pytest.fixture(scope="module")
 def firing(court: Court, history: History) -> dict[Alert, list[float]]:
     return history.firing([rule for rule in court.rules if "alert" in rule])
+
+
+def test_no_range_is_too_short_for_two_samples(court: Court) -> None:
+    short = {
+        rule.get("alert") or rule["record"]
+        for rule in court.rules
+        for found in re.findall(r"\[((?:\d+[smhdw])+)(?::\w*)?\]", rule["expr"])
+        if seconds(found) < 2 * STEP
+    }
+    assert short == CLOSER
 
 
 def test_every_scrape_is_there(history: History) -> None:

@@ -4,29 +4,24 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from ansible_collections.llmops.monitoring.tests.integration.programs import free_port
+from ansible_collections.llmops.monitoring.tests.serving import serving
 
 ROOT = Path(__file__).resolve().parents[3]
 EXPORTER = Path(sys.executable).with_name("llm-monitor-exporter")
 TOKEN = "sw0rdfish"
 
 Make = Callable[..., subprocess.CompletedProcess[str]]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture(scope="module")
@@ -118,3 +113,30 @@ def test_what_is_no_mock_is_told(make: Make, url: str) -> None:
     refused = make(MOCK_URL=f"{url}/gpu")
     assert refused.returncode != 0
     assert f"{url}/gpu is no mock, or not well: it answers with 404" in refused.stderr
+
+
+@pytest.mark.parametrize("url", ["myhost", "myhost:9910", "ftp://myhost"])
+def test_an_address_that_is_no_url_is_refused_by_name(make: Make, url: str) -> None:
+    refused = make(MOCK_URL=url)
+    assert refused.returncode != 0
+    assert f"MOCK_URL is {url}; it must begin with http:// or https://" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+@pytest.mark.parametrize("status", [200, 400])
+def test_an_answer_without_json_is_told(make: Make, status: int) -> None:
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(b"<html></html>")
+
+        def log_message(self, *_arguments: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Page)
+    with serving(server):
+        refused = make(MOCK_URL=f"http://127.0.0.1:{server.server_port}")
+    assert refused.returncode != 0
+    assert "is no mock: its answer is no JSON" in refused.stderr
+    assert "Traceback" not in refused.stderr
