@@ -6,6 +6,7 @@ token that it wants, if it wants one.
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import sys
@@ -61,6 +62,8 @@ class Mock:
             if error.code != 400:
                 sys.exit(f"{self.url} is no mock, or not well: it answers with {error.code} {error.reason}")
             return error.code, error.read()
+        except http.client.HTTPException as error:
+            sys.exit(f"{self.url} is no mock: {error}")
         except OSError as error:
             sys.exit(
                 f"No simulation answers at {self.url} ({getattr(error, 'reason', error)}). `make demo` starts one; for "

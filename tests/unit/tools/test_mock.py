@@ -140,3 +140,10 @@ def test_an_answer_without_json_is_told(make: Make, status: int) -> None:
     assert refused.returncode != 0
     assert "is no mock: its answer is no JSON" in refused.stderr
     assert "Traceback" not in refused.stderr
+
+
+def test_a_port_that_is_none_is_told(make: Make) -> None:
+    refused = make(MOCK_URL="http://127.0.0.1:door")
+    assert refused.returncode != 0
+    assert "http://127.0.0.1:door is no mock: nonnumeric port: 'door'" in refused.stderr
+    assert "Traceback" not in refused.stderr
