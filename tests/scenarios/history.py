@@ -10,7 +10,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 from ansible_collections.llmops.monitoring.tests.integration.programs import free_port, running_prometheus, tool
 
 Rule = dict[str, Any]
-Series = Mapping[str, Any]
+Series = dict[str, Any]
 
 # The fewest samples with which rules work: rate(…[5m]), which most of them use, wants two within its five minutes.
 STEP = 150
