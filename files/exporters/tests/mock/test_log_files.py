@@ -282,8 +282,9 @@ def test_a_running_mock_writes(start: Start, tmp_path: Path) -> None:
     # It lives through a day before it answers.
     wait_for(running.answers, 120)
 
-    wait_for(lambda: path(folder, "vllm-phi3-mini").exists(), 20)
-    record = json.loads(path(folder, "vllm-phi3-mini").read_text().splitlines()[0])
+    log = path(folder, "vllm-phi3-mini")
+    wait_for(lambda: log.exists() and "\n" in log.read_text(), 20)
+    record = json.loads(log.read_text().splitlines()[0])
     assert "(APIServer pid=1)" in record["log"]
     wait_for(lambda: bool(re.search(WRITTEN, running.get("/metrics").text)), 20)
     page = running.get("/metrics").text
