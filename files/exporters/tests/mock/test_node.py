@@ -235,7 +235,7 @@ def ratio(found: Told, mountpoint: str, part: str, whole: str) -> float:
 
 
 def test_a_file_system_can_fill_up_over_hours() -> None:
-    life = Life().befall("disk_fill", "/")
+    life = Life().befall("disk_fill", "/", 30)
     early, late = told(life.go_on(60)), told(life.go_on(10 * HOUR))
 
     left = [one.one(f"{N}filesystem_avail_bytes", mountpoint="/") for one in (early, late)]
