@@ -11,7 +11,7 @@ from llm_monitor.base.collection.engine import Engine, Limits
 from llm_monitor.base.collection.isolation import Crew
 from llm_monitor.base.exporter import Exporter
 from llm_monitor.base.memory import release
-from llm_monitor.base.web.answers import BAD_REQUEST, add_json, problem
+from llm_monitor.base.web.answers import BAD_REQUEST, UNAVAILABLE, add_json, add_text, problem
 from llm_monitor.base.web.app import scraped
 from llm_monitor.base.web.negotiation import is_address
 from llm_monitor.mock.api import PREFIX
@@ -79,16 +79,15 @@ def add_servers(router: APIRouter, servers: Servers) -> None:
     summary = "Every exporter of every server, for Prometheus' http_sd."
     nobody = "The header Host names nobody"
     add_json(router, "/targets", desk.targets, summary, {BAD_REQUEST: nobody})
-    router.add_api_route(
+    add_text(
+        router,
         _PATH,
         desk.metrics,
-        response_class=PlainTextResponse,
-        response_model=None,
-        summary="What an exporter of one of the servers gives.",
-        operation_id="server-metrics",
-        responses={
-            _NOT_FOUND: {"description": "No such server or exporter, and which there are"},
-            503: {"description": "The scenario lets it not answer"},
+        "server-metrics",
+        "What an exporter of one of the servers gives.",
+        {
+            _NOT_FOUND: "No such server or exporter, and which there are",
+            UNAVAILABLE: "The scenario lets it not answer",
         },
     )
 

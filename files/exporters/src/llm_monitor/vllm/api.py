@@ -16,7 +16,7 @@ from llm_monitor.base.collection.isolation import Crew
 from llm_monitor.base.docker.gpus import GpuUseSource
 from llm_monitor.base.errors import SourceError
 from llm_monitor.base.upstream.errors import Reason, UpstreamError
-from llm_monitor.base.web.answers import BAD_REQUEST, UNAVAILABLE, add_json, problem
+from llm_monitor.base.web.answers import BAD_REQUEST, UNAVAILABLE, add_json, add_text, problem
 from llm_monitor.base.web.negotiation import is_address, patience
 from llm_monitor.vllm.server.discovery import Server
 from llm_monitor.vllm.source import VllmSource
@@ -50,18 +50,17 @@ def create_router(
         ("/targets", desk.targets, "Every server for Prometheus' http_sd, through this exporter."),
     ):
         add_json(router, path, route, summary, {UNAVAILABLE: nothing})
-    router.add_api_route(
+    add_text(
+        router,
         "/containers/{name}/metrics",
         desk.metrics,
-        response_class=PlainTextResponse,
-        response_model=None,
-        summary="A server's own metrics, as it gives them now.",
-        operation_id="container-metrics",
-        responses={
-            _NOT_FOUND: {"description": "No such server"},
-            _BAD_GATEWAY: {"description": "It gives no metrics"},
-            UNAVAILABLE: {"description": nothing},
-            _GATEWAY_TIMEOUT: {"description": "It does not give them in time"},
+        "container-metrics",
+        "A server's own metrics, as it gives them now.",
+        {
+            _NOT_FOUND: "No such server",
+            _BAD_GATEWAY: "It gives no metrics",
+            UNAVAILABLE: nothing,
+            _GATEWAY_TIMEOUT: "It does not give them in time",
         },
     )
     return router

@@ -1,10 +1,10 @@
-"""What the JSON APIs answer with, in one way."""
+"""What the APIs answer with, in one way."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from fastapi import APIRouter
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 
 BAD_REQUEST = 400
 UNAVAILABLE = 503
@@ -35,6 +35,35 @@ def add_json(
         response_model=None,
         summary=summary,
         operation_id=path.removeprefix("/"),
+        responses={status: {"description": text} for status, text in problems.items()},
+    )
+
+
+def add_text(
+    router: APIRouter,
+    path: str,
+    route: Callable[..., Any],
+    operation: str,
+    summary: str,
+    problems: Mapping[int, str],
+) -> None:
+    """Let `route` answer GET `path` of `router` with metrics, or another plain text.
+
+    Args:
+        router: Where it is added.
+        path: Its path.
+        route: What gives the response.
+        operation: The operation's id.
+        summary: What it answers, in a sentence.
+        problems: What statuses mean with which it answers instead.
+    """
+    router.add_api_route(
+        path,
+        route,
+        response_class=PlainTextResponse,
+        response_model=None,
+        summary=summary,
+        operation_id=operation,
         responses={status: {"description": text} for status, text in problems.items()},
     )
 
