@@ -39,5 +39,5 @@ fi
 echo "GPUs, models, LiteLLM and Langfuse are simulated: they do not exist. Host and containers are this machine's own."
 echo "make mock SCENARIO=high_load lets the simulation have a busy day; make mock lists what else can happen."
 if [[ $days =~ [1-9] ]]; then
-  python tools/past.py "$days"
+  PYTHONPATH=collections python -m ansible_collections.llmops.monitoring.tools.past "$days"
 fi

@@ -151,6 +151,9 @@ def test_simulated_server_has_a_past_and_this_machine_has_its_own(demo: str) -> 
     wait_for(lambda: bool(query(f'up{{job="gpu"}} {ago}')), 180)
     assert {one["metric"]["job"] for one in query(f"up {ago}")} == set(SIMULATED)
     assert value(f"sum(rate(llm_monitor_litellm_requests_total[10m] {ago}))") > 0
+    # Recorded from what is recorded itself.
+    assert value(f"min(model:llm_monitor_tokens_per_joule:rate5m {ago})") > 0
+    assert value(f"count(model:llm_monitor_error_budget_left:ratio_rate30d {ago})") == 6
 
 
 def test_what_is_simulated_says_so(demo: str) -> None:

@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from ansible_collections.llmops.monitoring.tests.integration.programs import free_port, running_prometheus, tool
+from ansible_collections.llmops.monitoring.tools import recorded
+from ansible_collections.llmops.monitoring.tools.recorded import STEP, Rule, Series
 
-Rule = dict[str, Any]
-Series = dict[str, Any]
-
-# The fewest samples with which rules work: rate(…[5m]), which most of them use, wants two within its five minutes.
-STEP = 150
 _INSTANCE = "demo"
-# Prometheus answers 11,000 points a series at once.
-MOST_POINTS = 10_000
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _BACKFILL = "from llm_monitor.mock.cli import main; main()"
 
@@ -63,15 +54,10 @@ class History:
 
     def record(self, rules: Sequence[Rule]) -> None:
         """Record what rules make of it; one that builds on its own past begins without."""
-        for level in _levels(rules):
+        for level in recorded.levels(rules):
             path = self._folder / "recorded.om"
             with self._prometheus() as url, path.open("w", encoding="utf-8") as file:
-                for name in sorted({rule["record"] for rule in level}):
-                    file.write(f"# TYPE {name} gauge\n")
-                    for rule in level:
-                        if rule["record"] == name:
-                            file.writelines(_recorded(rule, self._ask(url, rule["expr"])))
-                file.write("# EOF\n")
+                file.writelines(recorded.openmetrics(level, partial(self._ask, url)))
             self.load(path, "--max-block-duration=720h")
 
     def firing(self, rules: Sequence[Rule]) -> dict[tuple[str, str], list[float]]:
@@ -96,50 +82,12 @@ class History:
         return running_prometheus(self._folder, free_port(), *flags)
 
     def _ask(self, url: str, expression: str) -> list[Series]:
-        """Return what an expression gives at each step. Prometheus is asked for part after part of the time."""
-        whole: dict[frozenset[tuple[str, str]], Series] = {}
-        for begin in range(self._begin, self._end + 1, MOST_POINTS * STEP):
-            end = min(begin + (MOST_POINTS - 1) * STEP, self._end)
-            asked = {"query": expression, "start": begin, "end": end, "step": STEP}
-            data = urllib.parse.urlencode(asked).encode()
-            try:
-                with urllib.request.urlopen(f"{url}/api/v1/query_range", data, timeout=1800) as answer:
-                    part = json.load(answer)["data"]["result"]
-            except urllib.error.HTTPError as error:
-                raise AssertionError(f"{expression}: {error.read().decode()}") from error
-            for one in part:
-                known = whole.setdefault(frozenset(one["metric"].items()), {"metric": one["metric"], "values": []})
-                known["values"] += one["values"]
-        return list(whole.values())
+        return recorded.values(url, expression, self._begin, self._end, recorded.MOST_POINTS)
 
 
 def seconds(duration: str) -> int:
     """Return the seconds of a duration as Prometheus writes it, such as `1h30m`."""
     return sum(int(number) * _UNITS[unit] for number, unit in re.findall(r"(\d+)([smhdw])", duration))
-
-
-def _levels(rules: Sequence[Rule]) -> Iterator[list[Rule]]:
-    """Give rules in such an order that each comes after those that it builds on, but itself."""
-    left = list(rules)
-    while left:
-        missing = {rule["record"] for rule in left}
-        level = [rule for rule in left if not missing & _asked(rule)]
-        assert level, f"rules build on each other: {missing}"
-        yield level
-        left = [rule for rule in left if rule not in level]
-
-
-def _asked(rule: Rule) -> set[str]:
-    return set(re.findall(r"[\w:]+", rule["expr"])) - {rule["record"]}
-
-
-def _recorded(rule: Rule, found: Sequence[Series]) -> Iterator[str]:
-    """Give what a rule records, line by line."""
-    for one in found:
-        labels = {name: value for name, value in one["metric"].items() if name != "__name__"} | rule.get("labels", {})
-        text = ",".join(f"{name}={json.dumps(value)}" for name, value in labels.items())
-        for moment, value in one["values"]:
-            yield f"{rule['record']}{{{text}}} {value} {moment}\n"
 
 
 def _fired(series: Series, rule: Rule) -> Iterator[float]:

@@ -9,9 +9,10 @@ import time
 import pytest
 import yaml
 from ansible_collections.llmops.monitoring.tests.scenarios.court import WATCHDOG, Alert, Court
-from ansible_collections.llmops.monitoring.tests.scenarios.history import STEP, History, seconds
+from ansible_collections.llmops.monitoring.tests.scenarios.history import History, seconds
 from ansible_collections.llmops.monitoring.tests.scenarios.table import caused_by
 from ansible_collections.llmops.monitoring.tests.scenarios.tape import LIBRARY
+from ansible_collections.llmops.monitoring.tools.recorded import STEP
 from llm_monitor.mock.parts import PLAYED
 
 # More than LatencyRegression wants to have seen. `make mock-month` plays thirty.

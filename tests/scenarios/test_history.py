@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ansible_collections.llmops.monitoring.tests.scenarios import history
-from ansible_collections.llmops.monitoring.tests.scenarios.history import STEP, History
+from ansible_collections.llmops.monitoring.tests.scenarios.history import History
+from ansible_collections.llmops.monitoring.tools import recorded
+from ansible_collections.llmops.monitoring.tools.recorded import STEP
 
 BEGIN = 1_793_491_200
 SAMPLES = 11
@@ -22,7 +23,7 @@ def test_an_alert_that_is_pending_where_the_time_is_parted_stays_so(
     (tmp_path / "written").write_text("".join(["# TYPE broken gauge\n", *lines, "# EOF\n"]))
     past.load(tmp_path / "written")
     # The last part is one sample.
-    monkeypatch.setattr(history, "MOST_POINTS", 5)
+    monkeypatch.setattr(recorded, "MOST_POINTS", 5)
     assert past.firing([RULE]) == {("Broken", "critical"): [moment for moment in moments if moment - BEGIN >= 1200]}
     assert [len(one["values"]) for one in past.values("broken")] == [SAMPLES, SAMPLES]
 
