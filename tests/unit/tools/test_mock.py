@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from socketserver import StreamRequestHandler, ThreadingTCPServer
 
 import pytest
 from ansible_collections.llmops.monitoring.tests.integration.programs import free_port
@@ -139,6 +140,22 @@ def test_an_answer_without_json_is_told(make: Make, status: int) -> None:
         refused = make(MOCK_URL=f"http://127.0.0.1:{server.server_port}")
     assert refused.returncode != 0
     assert "is no mock: its answer is no JSON" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+@pytest.mark.parametrize("said", [b"SSH-2.0-OpenSSH_9.2\r\n", b"\x15\x03\x01\x00\x02\x02\x16", b""])
+def test_a_server_that_speaks_no_http_is_told(make: Make, said: bytes) -> None:
+    class Other(StreamRequestHandler):
+        def handle(self) -> None:
+            self.rfile.readline()
+            self.wfile.write(said)
+
+    server = ThreadingTCPServer(("127.0.0.1", 0), Other)
+    with serving(server):
+        url = f"http://127.0.0.1:{server.server_address[1]}"
+        refused = make(MOCK_URL=url)
+    assert refused.returncode != 0
+    assert url in refused.stderr
     assert "Traceback" not in refused.stderr
 
 
