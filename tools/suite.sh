@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# usage: suite.sh NAME PATH... - runs one suite of tests; make test counts its results at the end.
+# usage: suite.sh NAME ARGUMENT... - runs one suite of tests; make test counts its results at the end.
 set -euo pipefail
 name=$1
 shift

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from ansible_collections.llmops.monitoring.tests.scenarios.court import Court
 from ansible_collections.llmops.monitoring.tests.scenarios.tape import INSTANCE
 from llm_monitor.mock.fleet.reading import usual_fleet
@@ -15,6 +16,13 @@ _BUDGET = 750
 
 
 MakeCourt = Callable[[Path], Court]
+
+
+@pytest.fixture(autouse=True)
+def logs_as_they_were() -> Iterator[None]:
+    """Let other tests see the logs that playing a scenario turns off."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

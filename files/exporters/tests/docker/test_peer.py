@@ -4,6 +4,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,30 @@ def test_a_name_is_looked_up_anew_after_it_was_not_known(
         socket, "getaddrinfo", lambda _, *rest, **options: resolve("127.0.0.1", *rest, **options)
     )
     assert api.get(PATH, Deadline.after(5)) == []
+
+
+def test_who_asks_as_soon_as_a_name_is_said_to_be_unknown_has_it_looked_up_anew(
+    engine: DockerStandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolve = socket.getaddrinfo
+    told = Future.set_exception
+    over = threading.Event()
+
+    def tell_and_wait(self: "Future[object]", error: BaseException | None) -> None:
+        told(self, error)
+        over.wait(30)
+
+    monkeypatch.setattr(Future, "set_exception", tell_and_wait)
+    api = DockerApi(engine.address.replace("127.0.0.1", "nowhere.invalid"))
+    with pytest.raises(SourceError, match=r"nowhere\.invalid"):
+        api.get(PATH, Deadline.after(5))
+    monkeypatch.setattr(
+        socket, "getaddrinfo", lambda _, *rest, **options: resolve("127.0.0.1", *rest, **options)
+    )
+    try:
+        assert api.get(PATH, Deadline.after(5)) == []
+    finally:
+        over.set()
 
 
 def test_a_thread_that_can_not_be_started_costs_one_call(

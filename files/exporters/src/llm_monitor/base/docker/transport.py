@@ -114,17 +114,22 @@ class Peer:
             raise OSError(str(error)) from error
 
     def _look_up(self, asked: "Future[Places]") -> None:
+        found: Places = []
+        problem = None
         try:
             url = urlsplit(self.address)
             port = url.port or _HTTP_PORT
-            found = socket.getaddrinfo(url.hostname, port, type=socket.SOCK_STREAM)
+            found = [*socket.getaddrinfo(url.hostname, port, type=socket.SOCK_STREAM)]
         except Exception as error:
             # Names that can't be written in ASCII raise UnicodeError. Who waits is told.
-            asked.set_exception(error)
-        else:
-            asked.set_result([*found])
+            problem = error
+        # Before they are: whoever asks after that wants to know anew.
         with self._lock:
             self._asked = None
+        if problem:
+            asked.set_exception(problem)
+        else:
+            asked.set_result(found)
 
 
 class Answering:
