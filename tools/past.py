@@ -252,10 +252,13 @@ def _container(service: str) -> dict[str, Any]:
 def main(days: float) -> None:
     demo = Demo()
     end = demo.begin()
-    if demo.has_a_past() or end < time.time() - RETENTION_SECONDS:
+    if demo.has_a_past():
+        print("Prometheus has a past already; after `make demo-down` it gets another one.")
+        return
+    if end < time.time() - RETENTION_SECONDS:
         return
     print(
-        f"Prometheus gets {days:g} days of the simulated server's past. All of the above can be used meanwhile; Ctrl-C "
+        f"Prometheus gets {days:g} {'day' if days == 1 else 'days'} of the simulated server's past. All of the above can be used meanwhile; Ctrl-C "
         "leaves it without a past.",
         flush=True,
     )

@@ -165,10 +165,11 @@ def test_past_ends_before_what_prometheus_has_seen_itself(engine: Engine, seen: 
     assert "--until=2026-11-21T10:55:00+0000" in written
 
 
-def test_it_is_given_once(engine: Engine) -> None:
+def test_it_is_given_once(engine: Engine, capsys: pytest.CaptureFixture[str]) -> None:
     engine.told["ends"] = {}
     (mark,) = engine.plays()
     assert past.MARK in mark
+    assert "has a past already; after `make demo-down` it gets another one" in capsys.readouterr().out
 
 
 def test_what_prometheus_would_remove_at_once_is_not_made(engine: Engine, seen: list[float]) -> None:

@@ -355,6 +355,23 @@ def test_a_moment_a_little_earlier_is_not_worked_out_anew() -> None:
     assert earlier == [digest(world([]), LONG - back) for back in (10.0, 40.0, 2 * STEP_SECONDS)]
 
 
+def test_servers_that_boot_after_a_lead_in_are_busy_and_have_counted_nothing() -> None:
+    one = World(FLEET, lambda _: Forces(), START, seed=3, servers=SERVERS, lead_in=7200.0)
+    first, later = one.at(START), one.at(START + 600)
+    begun = {path.partition(".")[0] for path, value in counted(first) if value.any()}
+    # LiteLLM's exporter begins to count by itself, and Langfuse keeps what it was told.
+    assert begun == {"gateway", "traces"}
+    assert (first.gpus.watts > 200).all()
+    assert first.serving.running.sum() > 0
+    assert (first.serving.arrived == first.serving.running + first.serving.waiting).all()
+    assert (first.gateway.started == START).all()
+    assert (first.containers.healthy & (first.containers.started < START)).all()
+    assert one.told(first, WINDOWS["1h"]).observations.sum() > 0
+    assert (later.gpus.joules > 600 * 75.0).all()
+    # Who asks for the moments before the boot and after it finds both.
+    assert one.at(START - 15).gpus.joules.sum() > first.gpus.joules.sum()
+
+
 def test_another_seed_gives_another_life() -> None:
     one, other = (World(FLEET, lambda _: Forces(), START, seed) for seed in (1, 2))
     assert digest(one, 300) != digest(other, 300)

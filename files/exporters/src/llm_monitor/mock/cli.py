@@ -22,6 +22,7 @@ from llm_monitor.mock.scenario.library import Library
 _PROGRAM = "llm-monitor-mock"
 _BAD_ARGUMENTS = 2
 _FAILED = 1
+_TOLD_EVERY_SECONDS = 10.0
 _MOST_DAYS = 366
 _FIRST_YEAR, _LAST_YEAR = 2000, 2200
 # rate(…[5m]), which rules use, needs two samples within its five minutes.
@@ -60,10 +61,14 @@ def main() -> None:
 
 def _backfill(order: Order, folder: Path) -> None:
     begun = time.monotonic()
+    told = 0.0
     for number, path in enumerate(write(order, folder), 1):
         sys.stdout.write(f"{path}\n")
         sys.stdout.flush()
         seconds = time.monotonic() - begun
+        if seconds - told < _TOLD_EVERY_SECONDS and number < len(order.periods):
+            continue
+        told = seconds
         left = seconds * (len(order.periods) / number - 1)
         sys.stderr.write(
             f"{_PROGRAM}: {number} of {len(order.periods)} files after {seconds:.0f} s,"

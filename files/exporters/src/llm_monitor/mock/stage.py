@@ -11,7 +11,7 @@ from llm_monitor.mock.scenario.library import Library
 from llm_monitor.mock.view import View
 from llm_monitor.mock.world.world import World
 
-# Langfuse tells of the last 24 hours, so the server has been up for a little longer.
+# Langfuse tells of the last 24 hours, so the server has lived for a little longer.
 UP_BEFORE = 25 * 3600.0
 # A jump is worked out step by step, about two seconds for a day; twelve for 200 servers.
 LONGEST_JUMP = 86400.0
@@ -35,14 +35,17 @@ class Stage:
         servers: int = 1,
         up_before: float = UP_BEFORE,
     ) -> None:
-        """Play `scenario` from the clock's present on, after `up_before` usual seconds."""
+        """Play `scenario` from the clock's present on.
+
+        Before that come `up_before` usual seconds, of which nothing is counted.
+        """
         self.library = library
         self.servers = servers
         self._clock = clock
         self._lock = threading.Lock()
         start = clock.now()
         self._programme = Programme(start, library.course(scenario))
-        self._world = World(fleet, self._programme, start - up_before, seed, servers)
+        self._world = World(fleet, self._programme, start, seed, servers, up_before)
         # Worked out here, not in the first scrape, which has a deadline.
         self._world.at(start)
 

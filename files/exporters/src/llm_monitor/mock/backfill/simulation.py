@@ -35,7 +35,7 @@ def simulate(order: Order, mouths: Sequence[Connection]) -> None:
     """
     course = Library(order.fleet, order.scenarios).course(order.scenario)
     programme = Programme(order.begin, course)
-    world = World(order.fleet, programme, order.begin - UP_BEFORE, order.seed)
+    world = World(order.fleet, programme, order.begin, order.seed, lead_in=UP_BEFORE)
     for period in order.periods:
         known = [_known(world, moment) for moment in period.moments]
         packed = ForkingPickler.dumps(known)
@@ -63,7 +63,7 @@ class Replay:
             EOFError: When it ends before it has told anything.
         """
         self.plan = Plan.of(order.fleet)
-        self.start = order.begin - UP_BEFORE
+        self.start = order.begin
         self._moments = _heard(ear)
         self._known = next(self._moments)
 

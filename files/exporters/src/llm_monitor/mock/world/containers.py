@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from llm_monitor.mock.fleet.layout import Embedder, Fleet, Model
-from llm_monitor.mock.world.state import Counted, Counts, Flags, Floats, Grown, Smooth
+from llm_monitor.mock.world.state import Counted, Counts, Flags, Floats, Grown, Smooth, anew
 
 # Tokens and text are sent as JSON, with names around them.
 _BYTES_A_TOKEN = 30.0
@@ -138,10 +138,14 @@ class Containers:
         made["running"] = made["healthy"] = np.ones(shape, np.bool_)
         made["killed"] = made["failing"] = np.zeros(shape, np.bool_)
         made["exit_code"] = np.full(shape, -1, np.int64)
-        made["started"] = made["started"] + time - 900.0 + 2.0 * np.arange(shape[1])
+        made["started"] = _first_starts(shape, time)
         made["memory"] = made["memory"] + crew.memory
         made["cache"] = made["cache"] + crew.memory * 0.2
         return cls(**made)
+
+    def booted(self, time: float) -> "Containers":
+        """Return the same, but started a while before `time`, with nothing done since."""
+        return replace(anew(self), started=_first_starts(self.started.shape, time))
 
 
 @dataclass(slots=True)
@@ -184,6 +188,10 @@ class Work:
     requests: Floats
     tokens: Floats
     held: Floats
+
+
+def _first_starts(shape: tuple[int, ...], time: float) -> Floats:
+    return np.zeros(shape) + time - 900.0 + 2.0 * np.arange(shape[1])
 
 
 def live(before: Containers, crew: Crew, strain: Strain) -> Containers:

@@ -1,13 +1,13 @@
 """What the vLLM servers do: requests that wait and run, tokens, the KV cache and latencies."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 
 from llm_monitor.mock.fleet.layout import Fleet
 from llm_monitor.mock.world.latency import FIRST_TOKEN, REQUEST, TOKEN, Buckets
-from llm_monitor.mock.world.state import Counted, Counts, Flags, Floats, Smooth
+from llm_monitor.mock.world.state import Counted, Counts, Flags, Floats, Smooth, anew
 
 # How much of what a GPU could do at best is reached (bandwidth when tokens are made one by one,
 # operations when prompts are read).
@@ -181,6 +181,10 @@ class Serving:
             made[name] = REQUEST_BUCKETS.empty(*shape)
         made["medians"] = np.zeros((servers, 4, models))
         return cls(**made)
+
+    def booted(self) -> "Serving":
+        """Return the same, but with nothing done before the requests that wait and run."""
+        return replace(anew(self), arrived=self.waiting + self.running)
 
     def restarted(self, begun: Flags) -> "Serving":
         """Return the same where nothing has `begun`; where it has, it counts from 0."""

@@ -53,6 +53,16 @@ def between(earlier: S, later: S, share: float) -> S:
     return kind(**made)
 
 
+def anew(state: S) -> S:
+    """Return the state with all that is counted at 0."""
+    kind = type(state)
+    made = {name: getattr(state, name) for name in _rules(kind)}
+    for name, rule in _rules(kind).items():
+        if rule in (Rule.COUNTED, Rule.GROWN):
+            made[name] = np.zeros_like(made[name])
+    return kind(**made)
+
+
 def alone(state: S, server: int) -> S:
     """Return the state of one server, whose place in the arrays is the only one."""
     kind = type(state)

@@ -1,7 +1,9 @@
 """One step of the simulated servers: each part after what the others do to it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import get_args
+
+import numpy as np
 
 from llm_monitor.mock.fleet.layout import Service
 from llm_monitor.mock.world import containers, engine, gateway, gpus, host, strains
@@ -14,7 +16,7 @@ from llm_monitor.mock.world.gpus import Gpus, Xids
 from llm_monitor.mock.world.host import Host
 from llm_monitor.mock.world.plan import Plan
 from llm_monitor.mock.world.serving import Serving
-from llm_monitor.mock.world.state import Moment, SmoothNumber
+from llm_monitor.mock.world.state import Moment, SmoothNumber, anew
 from llm_monitor.mock.world.traces import Traces
 
 
@@ -61,6 +63,20 @@ class State:
             containers=Containers.start(servers, plan.crew, time),
             host=Host.start(servers, plan.frame),
             traces=Traces.start(servers, routes),
+        )
+
+    def booted(self, time: float) -> "State":
+        """Return the same servers, booted at `time`: busy already, but nothing is counted yet.
+
+        What others know of them stays, and what LiteLLM counts: its exporter begins anew itself.
+        """
+        return replace(
+            self,
+            serving=self.serving.booted(),
+            gateway=replace(self.gateway, started=np.full_like(self.gateway.started, time)),
+            gpus=anew(self.gpus),
+            containers=self.containers.booted(time),
+            host=anew(self.host),
         )
 
 

@@ -1,5 +1,6 @@
 """The simulated server: one step after the other, and any moment between two of them."""
 
+import math
 import threading
 from bisect import bisect_left
 from collections import deque
@@ -33,24 +34,36 @@ class World:
     """
 
     def __init__(
-        self, fleet: Fleet, course: Course, start: float, seed: int = 1, servers: int = 1
+        self,
+        fleet: Fleet,
+        course: Course,
+        start: float,
+        seed: int = 1,
+        servers: int = 1,
+        lead_in: float = 0.0,
     ) -> None:
-        """Boot the servers at `start`, Unix time; `course` tells the forces of every moment."""
+        """Boot the servers at `start`, Unix time; `course` tells the forces of every moment.
+
+        For `lead_in` seconds they live before that, so that they are busy from the start on and
+        Langfuse knows of what they did; of that nothing is counted.
+        """
         self.plan = Plan.of(fleet)
         self.servers = servers
         self.start = start
         self.course = course
         self._seed = seed
+        self._steps_before = math.ceil(lead_in / STEP_SECONDS)
         self._lock = threading.Lock()
         self._reset()
 
     def _reset(self) -> None:
         """Begin anew at the start."""
         self._number = 0
-        first = State.start(self.plan, self.servers, self.start, self.course(self.start))
+        begin = self._end(0)
+        first = State.start(self.plan, self.servers, begin, self.course(begin))
         self._states = deque([first], maxlen=_KEPT_STEPS + 1)
         self.book = Book()
-        self.book.note(self.start, first.traces)
+        self.book.note(begin, first.traces)
 
     def at(self, time: float, server: int | None = None) -> State:
         """Return everything at a moment; one before the last steps is worked out from the start.
@@ -60,10 +73,10 @@ class World:
             server: Whose state is wanted; in its arrays it is alone then.
 
         Raises:
-            ValueError: When it is before the start.
+            ValueError: When it is before the simulation's start.
         """
-        if time < self.start:
-            message = f"the simulation starts at {self.start:.0f}, {time:.0f} is before that"
+        if time < (begin := self._end(0)):
+            message = f"the simulation starts at {begin:.0f}, {time:.0f} is before that"
             raise ValueError(message)
         with self._lock:
             if time < self._states[0].time:
@@ -96,13 +109,18 @@ class World:
 
     def _advance(self) -> None:
         self._number += 1
-        # Multiplied rather than added up, so that the same step always ends at the same time.
-        end = self.start + self._number * STEP_SECONDS
+        end = self._end(self._number)
         chance = Chance(self._seed, self._number)
         moment = Moment(end, STEP_SECONDS)
         state = step(self._states[-1], self.plan, self.course(end), moment, chance)
+        if self._number == self._steps_before:
+            state = state.booted(end)
         self._states.append(state)
         self.book.note(end, state.traces)
+
+    def _end(self, number: int) -> float:
+        """Return when a step ends: the same each time, for it is not added up."""
+        return self.start + (number - self._steps_before) * STEP_SECONDS
 
     def worked_out(self) -> float:
         """Return up to when everything has been worked out, Unix time."""
