@@ -77,7 +77,7 @@ class CallQueue:
         self._capacity = capacity
         self._evict = overflow == "drop_oldest"
         self._wake = wake
-        self._whole_notice = min(notice, capacity)
+        self._usual_notice = min(notice, capacity)
         self.reset()
 
     def reset(self) -> None:
@@ -128,9 +128,26 @@ class CallQueue:
             return
         self._refused[Dropped.OLDEST].add()
 
-    def rearm(self) -> None:
-        """Let a queue that is long enough wake the worker again."""
-        self._notice = 0 if self._closed else self._whole_notice - 1
+    @property
+    def is_settled(self) -> bool:
+        """Whether no call is in memory, as far as one sees without the lock."""
+        return not self._calls and not self._held
+
+    @property
+    def lost_unlocked(self) -> int:
+        """The same as `lost`, for a signal handler that may have interrupted who has the lock."""
+        return self._dropped.total()
+
+    @property
+    def lost(self) -> int:
+        """How many calls the worker has dropped."""
+        with self._lock:
+            return self._dropped.total()
+
+    def rearm(self, notice: int | None = None) -> None:
+        """Let so many calls wake the worker again, or as many as usual."""
+        whole = self._usual_notice if notice is None else min(notice, self._capacity)
+        self._notice = 0 if self._closed else whole - 1
         self._awake = False
 
     def close(self) -> None:

@@ -59,7 +59,7 @@ class Spill:
             self._connection = _open(self._path)
             for other, claim in _orphans(path):
                 self._take_over(other, claim)
-            (self._size,) = self._connection.execute("SELECT count(*) FROM events").fetchone()
+            self._size: int = self._connection.execute("SELECT count(*) FROM events").fetchone()[0]
         except (OSError, sqlite3.Error) as error:
             message = f"{path}: {error}"
             raise SpillError(message) from error
@@ -79,7 +79,7 @@ class Spill:
         Raises:
             SpillError: The disk does not take them.
         """
-        statement = f"{_INSERT} VALUES (?, ?, ?)"  # noqa: S608 - a constant
+        statement = f"{_INSERT} VALUES (?, ?, ?)"
         added = self._change(statement, rows)
         self._size += added
         return added
@@ -122,7 +122,7 @@ class Spill:
         self._claim.forget()
 
     def _change(self, statement: str, rows: Sequence[tuple[object, ...]]) -> int:
-        before = self._connection.total_changes
+        before: int = self._connection.total_changes
         try:
             with self._connection:
                 self._connection.executemany(statement, rows)
