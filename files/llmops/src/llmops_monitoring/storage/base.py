@@ -7,6 +7,13 @@ from llmops_monitoring.config import StorageConfig
 from llmops_monitoring.event import MetricEvent
 
 
+class RejectedError(Exception):
+    """Raised by a backend for events that it will never take, whatever happens.
+
+    The transport then looks for the ones at fault, and does not wait before it tries the others.
+    """
+
+
 class StorageBackend(ABC):
     """Keeps events. All methods run on the transport's thread, in its event loop.
 
