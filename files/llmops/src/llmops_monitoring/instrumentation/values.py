@@ -1,6 +1,6 @@
 """Looks at values of the application without running any of its code."""
 
-import datetime
+import datetime as dt
 import decimal
 import pathlib
 import uuid
@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable
 from enum import Enum
 from itertools import islice
 from types import MemberDescriptorType
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from pydantic import JsonValue
+from pydantic import BaseModel, JsonValue
 
 LONGEST_TEXT: Final = 8192
 LONGEST_NAME: Final = 256
@@ -23,7 +23,7 @@ _LARGEST: Final = 2**63 - 1
 
 _PLACES: Final = ("__dict__", "__pydantic_extra__", "__pydantic_private__")
 _WRITTEN: Final = (uuid.UUID, decimal.Decimal, *(type(path) for path in (pathlib.Path(),)))
-_MOMENTS: Final = (datetime.datetime, datetime.date, datetime.time)
+_MOMENTS: Final = (dt.datetime, dt.date, dt.time)
 _LISTS: Final = (list, tuple, set, frozenset)
 
 
@@ -33,10 +33,12 @@ def read(source: object, name: str) -> Any:
     Only what is stored is looked at: no property, `__getattr__`, `__class__` or method of the
     application runs, because those may load, wait or raise.
     """
-    kind = type(source)
+    if source is None:
+        return None
+    kind: type[Any] = type(source)
     if issubclass(kind, dict):
-        return dict.get(source, name)  # type: ignore[arg-type]
-    for place in _PLACES:
+        return dict.get(cast("dict[str, Any]", source), name)
+    for place in _PLACES if BaseModel in kind.__mro__ else _PLACES[:1]:
         try:
             fields = object.__getattribute__(source, place)
         except AttributeError:
@@ -55,7 +57,7 @@ def read(source: object, name: str) -> Any:
 
 def text_in(value: object) -> str | None:
     """Return the text that `value` is, without what a subclass makes of it; None if it is none."""
-    return str.__str__(value) if issubclass(type(value), str) else None  # type: ignore[arg-type]
+    return str.__str__(cast("str", value)) if issubclass(type(value), str) else None
 
 
 def identifier(value: object) -> str | None:
@@ -79,9 +81,9 @@ def items(value: object) -> Iterable[Any]:
     """Return the items of a list or tuple, none of anything else."""
     kind = type(value)
     if issubclass(kind, list):
-        return list.__iter__(value)  # type: ignore[arg-type]
+        return list.__iter__(cast("list[Any]", value))
     if issubclass(kind, tuple):
-        return tuple.__iter__(value)  # type: ignore[arg-type]
+        return tuple.__iter__(cast("tuple[Any, ...]", value))
     return ()
 
 
@@ -171,7 +173,13 @@ class _Reading:
 
 def _key(name: object) -> str:
     told = jsonable(name, lambda text: clean(text, LONGEST_NAME)) if _is_plain(name) else None
-    return told if isinstance(told, str) else f"<{type_name(type(name))}>" if told is None else str(told)
+    return (
+        told
+        if isinstance(told, str)
+        else f"<{type_name(type(name))}>"
+        if told is None
+        else str(told)
+    )
 
 
 def _is_plain(name: object) -> bool:

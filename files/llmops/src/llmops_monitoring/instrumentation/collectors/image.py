@@ -12,6 +12,7 @@ from llmops_monitoring.event import ImageMetrics
 from llmops_monitoring.instrumentation.collectors.registry import (
     CollectorContext,
     MetricCollector,
+    built_in,
 )
 from llmops_monitoring.instrumentation.values import clean, items, read, text_in
 
@@ -89,8 +90,13 @@ def _of_object(result: object) -> Iterator[_Image]:
 def _of_known(image: object) -> _Image | None:
     # Pillow's images keep their size under one name and tell it by properties.
     size = read(image, "_size")
-    width, height = size if type(size) is tuple and len(size) == 2 else (  # noqa: PLR2004
-        read(image, "width"), read(image, "height")
+    width, height = (
+        size
+        if type(size) is tuple and len(size) == 2
+        else (
+            read(image, "width"),
+            read(image, "height"),
+        )
     )
     if not _is_length(width) or not _is_length(height):
         return None
@@ -117,7 +123,11 @@ def _of_base64(text: str) -> Iterator[_Image]:
 
 def _of_bytes(header: bytes, length: int) -> Iterator[_Image]:
     for form, size in (
-        ("png", _png), ("jpeg", _jpeg), ("gif", _gif), ("webp", _webp), ("bmp", _bmp)
+        ("png", _png),
+        ("jpeg", _jpeg),
+        ("gif", _gif),
+        ("webp", _webp),
+        ("bmp", _bmp),
     ):
         try:
             found = size(header)
@@ -158,7 +168,7 @@ def _jpeg(header: bytes) -> tuple[int, int] | None:
     if header[:3] != b"\xff\xd8\xff":
         return None
     at = 2
-    while header[at] == 0xFF:  # noqa: PLR2004  Every marker begins so.
+    while header[at] == 0xFF:
         marker = header[at + 1]
         if marker in _JPEG_FRAMES:
             height, width = struct.unpack_from(">HH", header, at + 5)
@@ -186,6 +196,7 @@ def _webp(header: bytes) -> tuple[int, int] | None:
     return None
 
 
+@built_in
 class ImageCollector(MetricCollector):
     """How many images a call gave, and how large they are."""
 

@@ -7,6 +7,7 @@ from llmops_monitoring.event import TextMetrics
 from llmops_monitoring.instrumentation.collectors.registry import (
     CollectorContext,
     MetricCollector,
+    built_in,
 )
 from llmops_monitoring.instrumentation.values import items, read, text_in
 
@@ -33,7 +34,8 @@ class TextCount:
 
     def _add(self, piece: str) -> None:
         self.characters += len(piece)
-        self.bytes += len(piece) if piece.isascii() else len(piece.encode("utf-8", "surrogatepass"))
+        encoded = piece if piece.isascii() else piece.encode("utf-8", "surrogatepass")
+        self.bytes += len(encoded)
         goes_on = self._in_word and not piece[0].isspace()
         self.words += len(piece.split()) - goes_on
         self._in_word = not piece[-1].isspace()
@@ -112,7 +114,7 @@ def _append(value: object, found: list[str]) -> bool:
 
 
 class Text:
-    """The texts of one call: short ones as they are, for the worker to measure, else their count."""
+    """The texts of one call: as they are while they are short, then only their count."""
 
     __slots__ = ("_count", "_kept", "_length")
 
@@ -143,6 +145,7 @@ class Text:
         return self._settle().metrics()
 
 
+@built_in
 class TextCollector(MetricCollector):
     """Characters, words, bytes and lines of the text that a call gave."""
 
