@@ -1,4 +1,4 @@
-"""Answers of models' servers: their text, tokens and cost, as objects and as JSON, whole and not."""
+"""Answers of models' servers: their text, tokens and cost, as objects and as JSON."""
 
 import json
 from collections.abc import Iterator

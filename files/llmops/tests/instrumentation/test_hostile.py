@@ -1,4 +1,4 @@
-"""Values that mean ill: none of them reaches the caller, stops the telling, or runs its own code."""
+"""Values that mean ill: none breaks the call, stops the telling, or runs its own code."""
 
 import enum
 import json
@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given
@@ -32,7 +32,7 @@ from llmops_testing.memory import Measuring, measure, stop
 class Hostile:
     """Raises whatever is done to it, and notes what was."""
 
-    touched: list[str] = []
+    touched: ClassVar[list[str]] = []
 
     def __getattribute__(self, name: str) -> Any:
         Hostile.touched.append(name)
@@ -154,6 +154,7 @@ class Echo(MetricCollector):
     metric_type = "echo"
 
     def collect(self, result: Any, args: Any, kwargs: Any, context: CollectorContext) -> Any:
+        del context
         return {"result": result, "custom_attributes": {"args": args, "kwargs": kwargs}}
 
 
@@ -182,7 +183,7 @@ def test_value_goes_through_a_call(measuring: Measuring, name: str, captured: bo
 
     @monitor_llm("call", collectors=[Echo()], custom_attributes={"value": value})
     def function(given: Any, **more: Any) -> Any:
-        return given
+        return given if more else None
 
     with SpanContext(session_id="s"):
         assert function(value, more=value) is value
@@ -237,18 +238,18 @@ def test_session_that_cannot_be_found_out(measuring: Measuring) -> None:
 def test_error_with_a_hostile_message(measuring: Measuring) -> None:
     memory = measuring(record_error_messages=True)
 
-    class Bad(Exception):
+    class BadError(Exception):
         def __str__(self) -> str:
             raise ValueError
 
     @monitor_llm
     def fails() -> None:
-        raise Bad
+        raise BadError
 
-    with pytest.raises(Bad):
+    with pytest.raises(BadError):
         fails()
     event = memory.event
-    assert str(event.error_type).endswith("<locals>.Bad")
+    assert str(event.error_type).endswith("<locals>.BadError")
     assert memory.problems.counts() == {"exception": 1}
 
 
@@ -256,7 +257,7 @@ def test_transport_that_raises_is_nobodys_error() -> None:
     memory = measure()
 
     def refuse(_: object) -> None:
-        raise OSError
+        raise EOFError
 
     memory.recorder._put = refuse  # noqa: SLF001
 
@@ -286,11 +287,11 @@ def test_errors_of_ours_escape_where_tests_want_it() -> None:
     memory = measure(fail_silently=False)
 
     def refuse(_: object) -> None:
-        raise OSError
+        raise EOFError
 
     memory.recorder._put = refuse  # noqa: SLF001
     try:
-        with pytest.raises(OSError, match=""):  # noqa: PT011
+        with pytest.raises(EOFError):
             monitor_llm(lambda: 1)()
     finally:
         stop()

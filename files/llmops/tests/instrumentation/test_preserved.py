@@ -222,10 +222,9 @@ def test_result_is_not_held_once_its_event_is_made(memory: Memory) -> None:
     class Result:
         pass
 
-    result = Result()
-    alive = weakref.ref(result)
-    monitor_llm(lambda: result)()
-    del result
+    results = [Result()]
+    alive = weakref.ref(results[0])
+    monitor_llm(results.pop)()
     assert alive() is None
     assert memory.events
 

@@ -270,7 +270,7 @@ def test_stream_that_fails(memory: Memory) -> None:
 
 
 def test_span_is_never_held_while_the_consumer_works(memory: Memory) -> None:
-    inside, outside = [], []
+    inside = []
 
     @monitor_llm
     def chunks() -> Iterator[int]:
@@ -278,8 +278,7 @@ def test_span_is_never_held_while_the_consumer_works(memory: Memory) -> None:
             inside.append(get_current_span_id())
             yield number
 
-    for _ in chunks():
-        outside.append(get_current_span_id())
+    outside = [get_current_span_id() for _ in chunks()]
     event = memory.event
     assert inside == [event.span_id] * 3
     assert outside == [None] * 3
@@ -294,7 +293,7 @@ def test_each_step_may_be_taken_in_another_context(memory: Memory) -> None:
 
 
 def test_session_that_a_generator_enters_stays_its_own(memory: Memory) -> None:
-    inside, outside = [], []
+    inside = []
 
     @monitor_llm
     def chunks() -> Iterator[int]:
@@ -305,8 +304,7 @@ def test_session_that_a_generator_enters_stays_its_own(memory: Memory) -> None:
         inside.append(get_current_session_id())
 
     with SpanContext(session_id="outer"):
-        for _ in chunks():
-            outside.append(get_current_session_id())
+        outside = [get_current_session_id() for _ in chunks()]
     assert inside == ["inner"] * 3 + ["outer"]
     assert outside == ["outer"] * 3
     assert memory.event.session_id == "outer"

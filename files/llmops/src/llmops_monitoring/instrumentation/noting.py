@@ -18,7 +18,7 @@ from llmops_monitoring.instrumentation.values import clean, jsonable
 T = TypeVar("T")
 
 # Nothing but their value is in them, so neither tokens nor content of an answer.
-_PLAIN: Final = frozenset({type(None), bool, int, float, complex, str, bytes})
+PLAIN: Final = frozenset({type(None), bool, int, float, complex, str, bytes})
 INPUT: Final = "content.input"
 OUTPUT: Final = "content.output"
 MESSAGE: Final = "exception.message"
@@ -54,7 +54,7 @@ class Plan:
 
     def note(self, source: Source, result: Any, args: Args, kwargs: Kwargs) -> Noted | None:
         """Return what is to be kept of a call that gave `result`, None for nothing."""
-        plain = type(result) in _PLAIN
+        plain = type(result) in PLAIN
         if plain and not (self.text or self.images or self.content or self.collectors):
             return None
         noted = Noted()

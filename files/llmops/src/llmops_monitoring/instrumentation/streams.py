@@ -15,7 +15,7 @@ from llmops_monitoring.event import StreamMetrics
 from llmops_monitoring.instrumentation.collectors.text import Text, texts
 from llmops_monitoring.instrumentation.collectors.tokens import Tokens
 from llmops_monitoring.instrumentation.context import CURRENT, Entered, Frame, restore
-from llmops_monitoring.instrumentation.noting import OUTPUT, Noted
+from llmops_monitoring.instrumentation.noting import OUTPUT, PLAIN, Noted
 from llmops_monitoring.instrumentation.recorder import ACTIVE, Recorder
 from llmops_monitoring.instrumentation.source import Args, Kwargs, Source
 from llmops_monitoring.instrumentation.values import items, read
@@ -90,7 +90,7 @@ class Stream:
         if found and plan.content and self._content_length < _MOST_CONTENT:
             self._content += found
             self._content_length += sum(map(len, found))
-        if self._tokens is not None and type(chunk) is not str:
+        if self._tokens is not None and type(chunk) not in PLAIN:
             self._tokens.add(chunk)
         if plan.collectors and len(self._kept) < _MOST_CHUNKS_KEPT:
             self._kept.append(chunk)

@@ -17,6 +17,7 @@ LONGEST_NAME: Final = 256
 _DEEPEST: Final = 8
 _MOST_ITEMS: Final = 256
 _MOST_NODES: Final = 2000
+_MOST_READ: Final = 100_000
 _CUT: Final = "…"
 # Beyond it neither Parquet nor every reader of JSON takes an integer.
 _LARGEST: Final = 2**63 - 1
@@ -78,12 +79,12 @@ def identifier(value: object) -> str | None:
 
 
 def items(value: object) -> Iterable[Any]:
-    """Return the items of a list or tuple, none of anything else."""
+    """Return the first items of a list or tuple, none of anything else."""
     kind = type(value)
     if issubclass(kind, list):
-        return list.__iter__(cast("list[Any]", value))
+        return islice(list.__iter__(cast("list[Any]", value)), _MOST_READ)
     if issubclass(kind, tuple):
-        return tuple.__iter__(cast("tuple[Any, ...]", value))
+        return islice(tuple.__iter__(cast("tuple[Any, ...]", value)), _MOST_READ)
     return ()
 
 

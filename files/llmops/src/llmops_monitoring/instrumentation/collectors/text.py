@@ -62,10 +62,19 @@ def texts(result: object) -> list[str] | None:
         return [text]
     found: list[str] = []
     if type(result) in {list, tuple}:
-        parts = [texts(one) for one in items(result)]
-        known = [one for one in parts if one is not None]
-        return [text for one in known for text in one] if known else None
+        return found if _gather_all(result, found) else None
     return found if _gather(result, found) else None
+
+
+def _gather_all(results: object, found: list[str]) -> bool:
+    """Add the texts of answers, up to the first item that is none; return whether one was."""
+    known = False
+    for one in items(results):
+        # A list within is not looked into: it may be long, or hold itself.
+        if not (_append(one, found) or _gather(one, found)):
+            break
+        known = True
+    return known
 
 
 def _gather(result: object, found: list[str]) -> bool:
