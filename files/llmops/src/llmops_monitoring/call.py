@@ -16,7 +16,7 @@ class Call:
     """
 
     source: Any
-    session_id: object
+    session_id: str | None
     trace_id: Id | None
     span_id: Id
     parent_span_id: Id | None

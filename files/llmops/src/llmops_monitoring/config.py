@@ -70,6 +70,8 @@ class Price(BaseModel):
     output: DollarsPerMillion = 0.0
     cached_input: DollarsPerMillion | None = None
     cache_write: DollarsPerMillion | None = None
+    up_to_input_tokens: Annotated[int, Field(ge=1)] | None = None
+    """The longest prompt at these prices; what a longer one costs is not known."""
 
 
 class _Environment(EnvSettingsSource):
