@@ -86,7 +86,7 @@ def test_books_add_up_under_random_failures(
 @pytest.mark.parametrize("overflow", OVERFLOWS)
 def test_books_add_up_over_a_million_events(overflow: Overflow, tmp_path: Path) -> None:
     producers, each = 4, EVENTS[overflow] // 4
-    backend = Unreliable(seed=7, failing=0.1)
+    backend = Unreliable(seed=7, failing=0.2)
     backend.poisoned = set(range(0, producers * each, 9973))
     config = settings(
         overflow=overflow,
