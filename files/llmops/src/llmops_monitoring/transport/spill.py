@@ -118,7 +118,6 @@ class Spill:
     def forget(self) -> None:
         """Leave the file to the parent, after a fork."""
         _LEFT_TO_PARENT.append(self._connection)
-        self._claim.forget()
 
     def _change(self, statement: str, rows: Sequence[tuple[int, str] | Spilled]) -> int:
         before: int = self._connection.total_changes
