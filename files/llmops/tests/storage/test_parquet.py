@@ -11,32 +11,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from llmops_monitoring.config import StorageConfig
-from llmops_monitoring.event import (
-    ImageMetrics,
-    MetricEvent,
-    StreamMetrics,
-    TextMetrics,
-    TokenMetrics,
-)
+from llmops_monitoring.event import MetricEvent, TokenMetrics
 from llmops_monitoring.ownership import forget_all
 from llmops_monitoring.storage import parquet
 from llmops_monitoring.storage.base import RejectedError
 from llmops_monitoring.storage.parquet import SCHEMA, ParquetBackend
 from llmops_testing.events import BEGIN, event
-
-FULL = event(
-    7,
-    session_id="../../etc/passwd",
-    parent_span_id="00f067aa0ba902b7",
-    text_metrics=TextMetrics(characters=5, words=1, bytes=6, lines=1),
-    image_metrics=ImageMetrics(count=1, pixels=4, bytes=9, width=2, height=2, format="png"),
-    token_metrics=TokenMetrics(model="m", input_tokens=3, output_tokens=4, total_tokens=7),
-    stream_metrics=StreamMetrics(ended="aborted", chunks=3, time_to_first_token_ms=1.25),
-    cost=0.25,
-    custom_attributes={"tenant": "blue", "deep": [1, {"x": None}], "text": "zwölf 🐈"},
-    error=True,
-    error_type="TimeoutError",
-)
+from llmops_testing.full import FULL
 
 
 @pytest.fixture
