@@ -5,9 +5,12 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
+from weakref import WeakSet
+
+_CLOSED = -1
 
 
-@dataclass(slots=True)
+@dataclass(eq=False)
 class Claim:
     """A file that no other process takes while this object is held.
 
@@ -36,13 +39,39 @@ class Claim:
         if lost:
             os.close(descriptor)
             return None
-        return cls(lock, descriptor)
+        claim = cls(lock, descriptor)
+        _watch(claim)
+        return claim
 
     def release(self) -> None:
         """Let others take the file."""
         self._lock.unlink(missing_ok=True)
-        os.close(self._descriptor)
+        self._close()
 
     def forget(self) -> None:
         """Close this process' copy after a fork; the parent still has the claim."""
-        os.close(self._descriptor)
+        self._close()
+
+    def _close(self) -> None:
+        if self._descriptor != _CLOSED:
+            os.close(self._descriptor)
+            self._descriptor = _CLOSED
+
+
+# A child has copies of the descriptors: with them it would hold its parent's claims.
+_held: WeakSet[Claim] = WeakSet()
+_hooks = {"registered": False}
+
+
+def _watch(claim: Claim) -> None:
+    _held.add(claim)
+    if not _hooks["registered"]:
+        _hooks["registered"] = True
+        os.register_at_fork(after_in_child=forget_all)
+
+
+def forget_all() -> None:
+    """Forget all claims of this process: in a forked child they are the parent's."""
+    for claim in list(_held):
+        claim.forget()
+    _held.clear()

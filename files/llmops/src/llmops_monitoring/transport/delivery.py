@@ -3,7 +3,7 @@
 import itertools
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from llmops_monitoring.call import Call
@@ -84,6 +84,11 @@ class Delivery:
         """Whether there is a spill file."""
         return self._spill is not None
 
+    @property
+    def has_no_patience_left(self) -> bool:
+        """Whether the backend failed more often in a row than it is tried again."""
+        return self._link.failures > self._config.max_retries
+
     async def send(self, count: int) -> bool:
         """Deliver up to `count` calls of the queue; return whether there were any."""
         calls = self._queue.take(count)
@@ -98,8 +103,9 @@ class Delivery:
         if self._link.failures:
             self._queue.note_retry()
         try:
-            batch = self._read(self._spill, count)
-            done = not batch.events or await self._deliver(batch, _Disk(self._queue, self._spill))
+            rows = self._spill.first(count)
+            disk = _Disk(self._queue, self._spill, {row.event_id: row.place for row in rows})
+            done = await self._deliver(self._read(rows, disk), disk)
         except SpillError as error:
             self._complaints.add(0, f"The spill file can't be read: {error}")
             self._link.failures += 1
@@ -109,13 +115,20 @@ class Delivery:
 
     def spill_queue(self) -> None:
         """Put all calls of the queue on disk."""
-        while calls := self._queue.take(self._config.storage.batch_size):
+        for calls in self._take_all():
             self._memory.put_back(self._batch(calls))
 
     def drop_queue(self) -> None:
         """Drop all calls of the queue, since there is no time left."""
-        while calls := self._queue.take(self._config.storage.batch_size):
+        for calls in self._take_all():
             self._queue.settle(dropped=len(calls), reason=Dropped.STOPPED)
+
+    def _take_all(self) -> Iterator[list[Call]]:
+        """Take in parts what is in the queue now; what is put meanwhile is for the next time."""
+        waiting = len(self._queue)
+        size = self._config.storage.batch_size
+        for done in range(0, waiting, size):
+            yield self._queue.take(min(size, waiting - done))
 
     def _batch(self, calls: Sequence[Call]) -> Batch:
         events = []
@@ -129,14 +142,13 @@ class Delivery:
         self._place += len(events)
         return Batch(place, events)
 
-    def _read(self, spill: Spill, count: int) -> Batch:
+    def _read(self, rows: Sequence[Spilled], disk: "_Disk") -> Batch:
         events = []
-        for row in spill.first(count):
+        for row in rows:
             try:
                 events.append(MetricEvent.model_validate_json(row.body))
             except ValueError as error:
-                spill.remove([row.event_id])
-                self._queue.settle_spilled(dropped=1, reason=Dropped.INVALID)
+                disk.forget(row, Dropped.INVALID)
                 self._complaints.add(1, f"What was spilled is no event: {error!r}")
         return Batch(0, events)
 
@@ -166,8 +178,7 @@ class Delivery:
 
     async def _takes_others(self, suspect: bool) -> bool:
         """Return whether the backend is up, so that the reason for a failure is in a batch."""
-        patience_ended = self._link.failures > self._config.max_retries
-        return (suspect or patience_ended) and await self._link.answers()
+        return (suspect or self.has_no_patience_left) and await self._link.answers()
 
     async def _tries(self, batch: Batch, *, patient: bool) -> BaseException | None:
         """Return how the last attempt went; who is patient makes as many as are configured."""
@@ -238,9 +249,10 @@ class _Memory:
 class _Disk:
     """Batches that came from the spill file, where they stay until they are settled."""
 
-    def __init__(self, queue: CallQueue, spill: Spill) -> None:
+    def __init__(self, queue: CallQueue, spill: Spill, places: Mapping[str, int]) -> None:
         self._queue = queue
         self._spill = spill
+        self._places = places
 
     def written(self, batch: Batch) -> None:
         self._queue.settle_spilled(written=self._remove(batch))
@@ -251,8 +263,14 @@ class _Disk:
     def put_back(self, batch: Batch) -> None:
         """Leave it where it is."""
 
+    def forget(self, row: Spilled, reason: Dropped) -> None:
+        """Drop what can't be read."""
+        removed = self._spill.remove([(row.place, row.event_id)])
+        self._queue.settle_spilled(dropped=removed, reason=reason)
+
     def _remove(self, batch: Batch) -> int:
-        return self._spill.remove(event.event_id for event in batch.events)
+        ids = [event.event_id for event in batch.events]
+        return self._spill.remove((self._places[one], one) for one in ids)
 
 
 def _halves(batch: Batch) -> tuple[Batch, Batch]:

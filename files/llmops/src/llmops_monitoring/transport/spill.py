@@ -26,7 +26,7 @@ class Spilled(NamedTuple):
 
     Attributes:
         place: Where it stands among all events: smaller ones came first.
-        event_id: Its identity; the same one is kept once.
+        event_id: Its identity; the same one is kept once at its place.
         body: The event as JSON.
     """
 
@@ -96,14 +96,13 @@ class Spill:
         except sqlite3.Error as error:
             raise SpillError(str(error)) from error
 
-    def remove(self, event_ids: Iterable[str]) -> int:
-        """Forget these events; return how many there were.
+    def remove(self, keys: Iterable[tuple[int, str]]) -> int:
+        """Forget events by place and id; return how many there were.
 
         Raises:
             SpillError: The file can't be written.
         """
-        ids = [(one,) for one in event_ids]
-        removed = self._change("DELETE FROM events WHERE event_id = ?", ids)
+        removed = self._change("DELETE FROM events WHERE place = ? AND event_id = ?", list(keys))
         self._size -= removed
         if not self._size:
             self._shrink()
@@ -119,9 +118,8 @@ class Spill:
     def forget(self) -> None:
         """Leave the file to the parent, after a fork."""
         _LEFT_TO_PARENT.append(self._connection)
-        self._claim.forget()
 
-    def _change(self, statement: str, rows: Sequence[tuple[object, ...]]) -> int:
+    def _change(self, statement: str, rows: Sequence[tuple[int, str] | Spilled]) -> int:
         before: int = self._connection.total_changes
         try:
             with self._connection:
@@ -202,10 +200,9 @@ def _connect(path: Path) -> sqlite3.Connection:
         # What is in it outlives the process at every moment; a power cut takes the last moments.
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute(
-            "CREATE TABLE IF NOT EXISTS events (row INTEGER PRIMARY KEY,"
-            " place INTEGER NOT NULL, event_id TEXT NOT NULL UNIQUE, body BLOB NOT NULL)"
+            "CREATE TABLE IF NOT EXISTS events (place INTEGER NOT NULL, event_id TEXT NOT NULL,"
+            " body BLOB NOT NULL, PRIMARY KEY (place, event_id)) WITHOUT ROWID"
         )
-        connection.execute("CREATE INDEX IF NOT EXISTS events_place ON events (place)")
     except sqlite3.Error:
         connection.close()
         raise

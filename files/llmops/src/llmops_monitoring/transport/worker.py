@@ -244,8 +244,13 @@ class _Worker:
         # A wrong connection string shows at once, not with the first batch.
         async with self._relieved(delivery):
             await self.link.open()
+        hurried = False
         while not self._is_finished(delivery):
             self._queue.rearm()
+            if self._stopping and not hurried:
+                # The backend may have come back since the last try.
+                hurried = True
+                delivery.next_replay = 0.0
             if not self._is_due(delivery):
                 await self._wait_until_woken(self._next(delivery) - time.monotonic())
             await self._work(delivery)
@@ -278,7 +283,9 @@ class _Worker:
         return self._queue.is_settled and (self._gave_up or not delivery.is_behind)
 
     def _is_due(self, delivery: Delivery) -> bool:
-        if self._stopping or self.flushes or len(self._queue) >= self._batch_size:
+        if self.flushes or len(self._queue) >= self._batch_size:
+            return True
+        if self._stopping and (len(self._queue) > 0 or not delivery.is_behind):
             return True
         return self._next(delivery) <= time.monotonic()
 
@@ -296,12 +303,12 @@ class _Worker:
 
     async def _catch_up(self, delivery: Delivery) -> None:
         """Replay from disk until all is written or the backend fails."""
-        if delivery.next_replay > time.monotonic() and not (self._stopping and not self._gave_up):
+        if delivery.next_replay > time.monotonic():
             delivery.spill_queue()
             return
         while delivery.is_behind and self.seconds_left() > 0:
             if not await delivery.replay(self._batch_size):
-                self._gave_up = self._stopping
+                self._gave_up = self._stopping and delivery.has_no_patience_left
                 delivery.spill_queue()
                 return
             await asyncio.sleep(0)
