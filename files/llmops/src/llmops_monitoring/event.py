@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import UTC
 from types import MappingProxyType
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
 
@@ -19,6 +19,22 @@ class _Part(BaseModel):
     """What event and parts share: they never change, and know all their fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+P = TypeVar("P", bound=_Part)
+
+
+def assemble(part: type[P], fields: dict[str, Any]) -> P:
+    """Return a part of which all fields are known to be right: a tenth of the work of checking.
+
+    It is `model_construct`, without its search for what is missing: `fields` are all of them.
+    """
+    made = part.__new__(part)
+    object.__setattr__(made, "__dict__", fields)
+    object.__setattr__(made, "__pydantic_fields_set__", part.model_fields.keys())
+    object.__setattr__(made, "__pydantic_extra__", None)
+    object.__setattr__(made, "__pydantic_private__", None)
+    return made
 
 
 class TextMetrics(_Part):
