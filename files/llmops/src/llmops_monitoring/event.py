@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC
+from functools import cache
 from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal, TypeVar
 
@@ -21,6 +22,8 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+_set: Final = object.__setattr__
+
 P = TypeVar("P", bound=_Part)
 
 
@@ -30,11 +33,17 @@ def assemble(part: type[P], fields: dict[str, Any]) -> P:
     It is `model_construct`, without its search for what is missing: `fields` are all of them.
     """
     made = part.__new__(part)
-    object.__setattr__(made, "__dict__", fields)
-    object.__setattr__(made, "__pydantic_fields_set__", part.model_fields.keys())
-    object.__setattr__(made, "__pydantic_extra__", None)
-    object.__setattr__(made, "__pydantic_private__", None)
+    _set(made, "__dict__", fields)
+    _set(made, "__pydantic_fields_set__", _names(part))
+    _set(made, "__pydantic_extra__", None)
+    _set(made, "__pydantic_private__", None)
     return made
+
+
+@cache
+def _names(part: type[BaseModel]) -> set[str]:
+    # One for all: events don't change, and who copies one copies this too.
+    return set(part.model_fields)
 
 
 class TextMetrics(_Part):
