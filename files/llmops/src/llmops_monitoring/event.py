@@ -11,6 +11,7 @@ SCHEMA_VERSION: Final = 1
 
 Count = Annotated[int, Field(ge=0)]
 Milliseconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Dollars = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Utc = Annotated[AwareDatetime, AfterValidator(lambda moment: moment.astimezone(UTC))]
 
 
@@ -88,7 +89,7 @@ class MetricEvent(_Part):
     image_metrics: ImageMetrics | None = None
     token_metrics: TokenMetrics | None = None
     stream_metrics: StreamMetrics | None = None
-    cost: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    cost: Dollars | None = None
     custom_attributes: dict[str, JsonValue] = Field(default_factory=dict)
     error: bool = False
     error_type: str | None = None

@@ -19,11 +19,12 @@ R = TypeVar("R")
 
 # Session, trace, and the span that is open.
 Frame = tuple[str | None, int | str | None, int | str | None]
+Entered = Token[Frame]
 
 CURRENT: ContextVar[Frame] = ContextVar("llmops_monitoring", default=(None, None, None))
 
 
-def restore(token: Token[Frame]) -> None:
+def restore(token: Entered) -> None:
     """Put the frame back that was there before.
 
     A coroutine or generator that nobody finished is closed wherever the garbage collector finds
@@ -50,7 +51,9 @@ def get_current_span_id() -> str | None:
     return span_text(CURRENT.get()[2])
 
 
-class SpanContext(AbstractContextManager["SpanContext"], AbstractAsyncContextManager["SpanContext"]):
+class SpanContext(
+    AbstractContextManager["SpanContext"], AbstractAsyncContextManager["SpanContext"]
+):
     """Says to which session and trace the calls within belong: `with` and `async with`.
 
     What is not given stays as it is outside. In a trace of its own, a call has no parent from
@@ -72,7 +75,7 @@ class SpanContext(AbstractContextManager["SpanContext"], AbstractAsyncContextMan
         self.session_id = identifier(session_id)
         self.trace_id = identifier(trace_id)
         self.parent_span_id = identifier(parent_span_id)
-        self._tokens: list[Token[Frame]] = []
+        self._tokens: list[Entered] = []
 
     @classmethod
     def from_traceparent(cls, header: str | None, *, session_id: str | None = None) -> Self:
@@ -134,13 +137,13 @@ def monitoring_trace(trace_id: str | None = None) -> SpanContext:
 
 
 def current_traceparent() -> str | None:
-    """Return the W3C `traceparent` to send along, None outside a span or where ids are not W3C's."""
+    """Return the W3C `traceparent` to send along; None outside a span, or with foreign ids."""
     _, trace_id, span_id = CURRENT.get()
     return traceparent.build(trace_text(trace_id), span_text(span_id))
 
 
 class _Carried(Generic[P, R]):
-    """A function and where it belongs. An object rather than a closure, so that it can be pickled."""
+    """A function and where it belongs: an object, since a closure can't be pickled."""
 
     def __init__(self, function: Callable[P, R], frame: Frame) -> None:
         self._function = function

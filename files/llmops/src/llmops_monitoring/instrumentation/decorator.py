@@ -55,7 +55,7 @@ def monitor_llm(
     Args:
         operation_name: What the calls are called; the function's own name where it is not given.
         operation_type: What kind of work it is: `llm_call`, `embedding`, `tool`, `agent`, …
-        measure_text: Whether to count the text that comes back; the configuration says, if not here.
+        measure_text: Whether to count the text that comes back; if not given, the settings say.
         measure_images: Whether to measure the images that come back.
         collectors: More to collect, by registered name or as a MetricCollector.
         session_id_from: The parameter that is the session's id, or a function of the arguments.
@@ -109,7 +109,11 @@ def _wrap_function(function: Callable[..., Any], source: Source) -> Callable[...
         recorder = ACTIVE.recorder
         if recorder is None:
             return function(*args, **kwargs)
-        call = recorder.open(source, args, kwargs)
+        try:
+            call = recorder.open(source, args, kwargs)
+        except RecursionError:
+            recorder.missed += 1
+            return function(*args, **kwargs)
         token = CURRENT.set((call.session_id, call.trace_id, call.span_id))
         begun = perf_counter()
         try:
@@ -117,11 +121,17 @@ def _wrap_function(function: Callable[..., Any], source: Source) -> Callable[...
         except BaseException as error:
             call.duration = perf_counter() - begun
             restore(token)
-            recorder.fail(call, error, args, kwargs)
+            try:
+                recorder.fail(call, error, args, kwargs)
+            except RecursionError:
+                recorder.missed += 1
             raise
         call.duration = perf_counter() - begun
         restore(token)
-        recorder.finish(call, result, args, kwargs)
+        try:
+            recorder.finish(call, result, args, kwargs)
+        except RecursionError:
+            recorder.missed += 1
         return result
 
     return wrapper
@@ -133,7 +143,11 @@ def _wrap_coroutine(function: Callable[..., Any], source: Source) -> Callable[..
         recorder = ACTIVE.recorder
         if recorder is None:
             return await function(*args, **kwargs)
-        call = recorder.open(source, args, kwargs)
+        try:
+            call = recorder.open(source, args, kwargs)
+        except RecursionError:
+            recorder.missed += 1
+            return await function(*args, **kwargs)
         token = CURRENT.set((call.session_id, call.trace_id, call.span_id))
         begun = perf_counter()
         try:
@@ -141,11 +155,17 @@ def _wrap_coroutine(function: Callable[..., Any], source: Source) -> Callable[..
         except BaseException as error:
             call.duration = perf_counter() - begun
             restore(token)
-            recorder.fail(call, error, args, kwargs)
+            try:
+                recorder.fail(call, error, args, kwargs)
+            except RecursionError:
+                recorder.missed += 1
             raise
         call.duration = perf_counter() - begun
         restore(token)
-        recorder.finish(call, result, args, kwargs)
+        try:
+            recorder.finish(call, result, args, kwargs)
+        except RecursionError:
+            recorder.missed += 1
         return result
 
     return wrapper

@@ -1,4 +1,4 @@
-"""What is taken from a call before its caller goes on: little, and nothing that may still change."""
+"""What is taken from a call before its caller goes on: little, and nothing that may change."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +9,6 @@ from pydantic import JsonValue
 from llmops_monitoring.config import MonitorConfig
 from llmops_monitoring.event import ImageMetrics
 from llmops_monitoring.instrumentation.collectors.image import measure
-from llmops_monitoring.instrumentation.collectors.registry import MetricCollector
 from llmops_monitoring.instrumentation.collectors.text import Text, texts
 from llmops_monitoring.instrumentation.collectors.tokens import Tokens, tokens
 from llmops_monitoring.instrumentation.problems import Problems
@@ -19,7 +18,7 @@ from llmops_monitoring.instrumentation.values import clean, jsonable
 T = TypeVar("T")
 
 # Nothing but their value is in them, so neither tokens nor content of an answer.
-_PLAIN: Final = frozenset({type(None), bool, int, float, complex, str, bytes})
+PLAIN: Final = frozenset({type(None), bool, int, float, complex, str, bytes})
 INPUT: Final = "content.input"
 OUTPUT: Final = "content.output"
 MESSAGE: Final = "exception.message"
@@ -55,7 +54,7 @@ class Plan:
 
     def note(self, source: Source, result: Any, args: Args, kwargs: Kwargs) -> Noted | None:
         """Return what is to be kept of a call that gave `result`, None for nothing."""
-        plain = type(result) in _PLAIN
+        plain = type(result) in PLAIN
         if plain and not (self.text or self.images or self.content or self.collectors):
             return None
         noted = Noted()
@@ -93,10 +92,11 @@ class Plan:
         """Return text as it may be kept: masked whole, since half a secret passes a mask."""
         mask = self._config.mask
         if mask is not None:
-            text = mask(text)
-            if not isinstance(text, str):
+            masked: object = mask(text)
+            if not isinstance(masked, str):
                 message = "the mask gave no text"
                 raise TypeError(message)
+            text = masked
         return clean(text)
 
     def _output(self, attributes: dict[str, JsonValue], result: object) -> None:

@@ -28,7 +28,15 @@ class Problems:
             self.last = last
         # Once, or a log handler that is itself decorated would never come to an end.
         if first:
-            logger.warning("%s; the call itself is not affected, and this is not logged again", last)
+            logger.warning(
+                "%s; the call itself is not affected, and this is not logged again", last
+            )
+
+    def begin_anew(self) -> None:
+        """Forget all, in a forked child, where another thread may have held the lock forever."""
+        self._lock = Lock()
+        self._counts.clear()
+        self.last = None
 
     def counts(self) -> Mapping[str, int]:
         """Return how often something went wrong, by place."""

@@ -20,7 +20,7 @@ _SAMPLED_MASK: Final = 2**_SAMPLED_BITS - 1
 
 
 class Recorder:
-    """Notes calls for one configuration. None of its methods raises, while `fail_silently` holds."""
+    """Notes calls by one configuration; it raises nothing, while `fail_silently` holds."""
 
     def __init__(
         self, config: MonitorConfig, put: Callable[[Call], None], problems: Problems
@@ -32,8 +32,14 @@ class Recorder:
         self._threshold = (
             None if config.sample_rate >= 1 else int(config.sample_rate * 2**_SAMPLED_BITS)
         )
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Count from zero, in a forked child too, where a lock could be held forever."""
         self._lock = Lock()
         self.sampled_out = 0
+        # Calls at the very end of the stack, where there is room for the application alone.
+        self.missed = 0
 
     def open(self, source: Source, args: Args, kwargs: Kwargs) -> Call:
         """Return the call that begins now; its span is not entered yet."""

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from pydantic import JsonValue
 
+from llmops_monitoring.instrumentation.collectors.cost import CostCollector
 from llmops_monitoring.instrumentation.collectors.image import ImageCollector
 from llmops_monitoring.instrumentation.collectors.registry import (
     CollectorRegistry,
@@ -14,7 +15,6 @@ from llmops_monitoring.instrumentation.collectors.registry import (
 )
 from llmops_monitoring.instrumentation.collectors.text import TextCollector
 from llmops_monitoring.instrumentation.collectors.tokens import TokenCollector
-from llmops_monitoring.instrumentation.collectors.cost import CostCollector
 from llmops_monitoring.instrumentation.problems import logger
 from llmops_monitoring.instrumentation.values import LONGEST_NAME, clean, jsonable
 
@@ -44,8 +44,17 @@ class Source:
     """What is the same for all calls of one function."""
 
     __slots__ = (
-        "attributes", "bound_to", "measure_images", "measure_text", "name", "parameters", "plan",
-        "session_from", "trace_from", "type", "wanted",
+        "attributes",
+        "bound_to",
+        "measure_images",
+        "measure_text",
+        "name",
+        "parameters",
+        "plan",
+        "session_from",
+        "trace_from",
+        "type",
+        "wanted",
     )
 
     def __init__(self, function: Callable[..., Any], name: str | None, options: Options) -> None:
@@ -56,10 +65,11 @@ class Source:
         self.measure_text = options.measure_text
         self.measure_images = options.measure_images
         self.wanted = tuple(options.collectors)
-        attributes = jsonable(dict(options.custom_attributes))
-        self.attributes: dict[str, JsonValue] = attributes if isinstance(attributes, dict) else {}
+        self.attributes = _attributes(options.custom_attributes)
         parameters = _parameters(function)
-        self.parameters = tuple(parameters)
+        self.parameters = tuple(
+            name for name, one in parameters.items() if one.kind != one.KEYWORD_ONLY
+        )
         self.session_from = _asker(options.session_id_from, parameters, self.name)
         self.trace_from = _asker(options.trace_id_from, parameters, self.name)
         # What a recorder made of the above: one comparison a call tells that it still holds.
@@ -89,6 +99,12 @@ class Source:
             if not (place == 0 and name in _BOUND):
                 found[name] = value
         return {**found, **kwargs}
+
+
+def _attributes(given: Mapping[str, object]) -> dict[str, JsonValue]:
+    """Return custom attributes as JSON."""
+    told = jsonable(dict(given))
+    return told if isinstance(told, dict) else {}
 
 
 def _name(function: Callable[..., Any]) -> str:

@@ -6,7 +6,6 @@ consumer's own calls don't belong to it, and it may take the next step in anothe
 
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from contextvars import Token
 from functools import wraps
 from time import perf_counter
 from types import TracebackType
@@ -15,8 +14,8 @@ from typing import Any, Final, Literal
 from llmops_monitoring.event import StreamMetrics
 from llmops_monitoring.instrumentation.collectors.text import Text, texts
 from llmops_monitoring.instrumentation.collectors.tokens import Tokens
-from llmops_monitoring.instrumentation.context import CURRENT, Frame, restore
-from llmops_monitoring.instrumentation.noting import OUTPUT, Noted
+from llmops_monitoring.instrumentation.context import CURRENT, Entered, Frame, restore
+from llmops_monitoring.instrumentation.noting import OUTPUT, PLAIN, Noted
 from llmops_monitoring.instrumentation.recorder import ACTIVE, Recorder
 from llmops_monitoring.instrumentation.source import Args, Kwargs, Source
 from llmops_monitoring.instrumentation.values import items, read
@@ -37,7 +36,7 @@ class Stream:
         self._plan = recorder.bind(source)
         self._call = call = recorder.open(source, args, kwargs)
         self._frame: Frame = (call.session_id, call.trace_id, call.span_id)
-        self._token: Token[Frame] | None = None
+        self._entered: list[Entered] = []
         self._text = Text() if self._plan.text else None
         self._tokens = Tokens() if self._plan.tokens else None
         self._content: list[str] = []
@@ -53,7 +52,7 @@ class Stream:
     def __enter__(self) -> None:
         """Enter the span for one step."""
         # What the generator itself left in the context is there again in its next step.
-        self._token = CURRENT.set(self._frame)
+        self._entered.append(CURRENT.set(self._frame))
         self._stepped = perf_counter()
 
     def __exit__(
@@ -64,9 +63,7 @@ class Stream:
     ) -> None:
         """Leave the span."""
         self._frame = CURRENT.get()
-        if self._token is not None:
-            restore(self._token)
-            self._token = None
+        restore(self._entered.pop())
 
     def take(self, chunk: Any) -> None:
         """Note a chunk that goes to the consumer now."""
@@ -93,7 +90,7 @@ class Stream:
         if found and plan.content and self._content_length < _MOST_CONTENT:
             self._content += found
             self._content_length += sum(map(len, found))
-        if self._tokens is not None and type(chunk) is not str:
+        if self._tokens is not None and type(chunk) not in PLAIN:
             self._tokens.add(chunk)
         if plan.collectors and len(self._kept) < _MOST_CHUNKS_KEPT:
             self._kept.append(chunk)
@@ -166,7 +163,7 @@ def _brings_tokens(chunk: object) -> bool:
 
 
 def wrap_generator(function: Callable[..., Any], source: Source) -> Callable[..., Any]:
-    """Return a generator function that gives what `function` gives, and takes what it takes."""
+    """Return a generator function that gives and takes what `function` does."""
 
     @wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
@@ -186,7 +183,7 @@ def wrap_generator(function: Callable[..., Any], source: Source) -> Callable[...
                 try:
                     given = yield chunk
                     resume = inner.send
-                except BaseException as error:  # noqa: BLE001  Whatever it is, it is the generator's.
+                except BaseException as error:
                     if isinstance(error, GeneratorExit):
                         stream.close()
                     resume, given = inner.throw, error
@@ -204,7 +201,7 @@ def wrap_generator(function: Callable[..., Any], source: Source) -> Callable[...
 
 
 def wrap_async_generator(function: Callable[..., Any], source: Source) -> Callable[..., Any]:
-    """Return an async generator function that gives what `function` gives, and takes what it takes."""
+    """Return an async generator function that gives and takes what `function` does."""
 
     @wraps(function)
     async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
@@ -221,7 +218,7 @@ def wrap_async_generator(function: Callable[..., Any], source: Source) -> Callab
                 try:
                     given = yield chunk
                     step = inner.asend(given)
-                except BaseException as error:  # noqa: BLE001  Whatever it is, it is the generator's.
+                except BaseException as error:
                     if isinstance(error, GeneratorExit):
                         stream.close()
                     step = inner.athrow(error)

@@ -26,7 +26,7 @@ def parse(header: str | None) -> tuple[str, str] | None:
 
 
 def build(trace_id: str | None, span_id: str | None) -> str | None:
-    """Return the header for a span, marked as recorded, or None where W3C does not allow its ids."""
+    """Return the header for a span, marked as recorded; None where its ids are not W3C's."""
     if trace_id is None or span_id is None:
         return None
     if not _TRACE.fullmatch(trace_id) or not _SPAN.fullmatch(span_id):

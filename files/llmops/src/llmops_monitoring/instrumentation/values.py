@@ -1,6 +1,6 @@
 """Looks at values of the application without running any of its code."""
 
-import datetime
+import datetime as dt
 import decimal
 import pathlib
 import uuid
@@ -8,22 +8,23 @@ from collections.abc import Callable, Iterable
 from enum import Enum
 from itertools import islice
 from types import MemberDescriptorType
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from pydantic import JsonValue
+from pydantic import BaseModel, JsonValue
 
 LONGEST_TEXT: Final = 8192
 LONGEST_NAME: Final = 256
 _DEEPEST: Final = 8
 _MOST_ITEMS: Final = 256
 _MOST_NODES: Final = 2000
+_MOST_READ: Final = 100_000
 _CUT: Final = "…"
 # Beyond it neither Parquet nor every reader of JSON takes an integer.
 _LARGEST: Final = 2**63 - 1
 
 _PLACES: Final = ("__dict__", "__pydantic_extra__", "__pydantic_private__")
 _WRITTEN: Final = (uuid.UUID, decimal.Decimal, *(type(path) for path in (pathlib.Path(),)))
-_MOMENTS: Final = (datetime.datetime, datetime.date, datetime.time)
+_MOMENTS: Final = (dt.datetime, dt.date, dt.time)
 _LISTS: Final = (list, tuple, set, frozenset)
 
 
@@ -33,10 +34,12 @@ def read(source: object, name: str) -> Any:
     Only what is stored is looked at: no property, `__getattr__`, `__class__` or method of the
     application runs, because those may load, wait or raise.
     """
-    kind = type(source)
+    if source is None:
+        return None
+    kind: type[Any] = type(source)
     if issubclass(kind, dict):
-        return dict.get(source, name)  # type: ignore[arg-type]
-    for place in _PLACES:
+        return dict.get(cast("dict[str, Any]", source), name)
+    for place in _PLACES if BaseModel in kind.__mro__ else _PLACES[:1]:
         try:
             fields = object.__getattribute__(source, place)
         except AttributeError:
@@ -55,7 +58,7 @@ def read(source: object, name: str) -> Any:
 
 def text_in(value: object) -> str | None:
     """Return the text that `value` is, without what a subclass makes of it; None if it is none."""
-    return str.__str__(value) if issubclass(type(value), str) else None  # type: ignore[arg-type]
+    return str.__str__(cast("str", value)) if issubclass(type(value), str) else None
 
 
 def identifier(value: object) -> str | None:
@@ -76,12 +79,12 @@ def identifier(value: object) -> str | None:
 
 
 def items(value: object) -> Iterable[Any]:
-    """Return the items of a list or tuple, none of anything else."""
+    """Return the first items of a list or tuple, none of anything else."""
     kind = type(value)
     if issubclass(kind, list):
-        return list.__iter__(value)  # type: ignore[arg-type]
+        return islice(list.__iter__(cast("list[Any]", value)), _MOST_READ)
     if issubclass(kind, tuple):
-        return tuple.__iter__(value)  # type: ignore[arg-type]
+        return islice(tuple.__iter__(cast("tuple[Any, ...]", value)), _MOST_READ)
     return ()
 
 
@@ -171,7 +174,13 @@ class _Reading:
 
 def _key(name: object) -> str:
     told = jsonable(name, lambda text: clean(text, LONGEST_NAME)) if _is_plain(name) else None
-    return told if isinstance(told, str) else f"<{type_name(type(name))}>" if told is None else str(told)
+    return (
+        told
+        if isinstance(told, str)
+        else f"<{type_name(type(name))}>"
+        if told is None
+        else str(told)
+    )
 
 
 def _is_plain(name: object) -> bool:

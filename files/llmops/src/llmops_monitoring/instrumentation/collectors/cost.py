@@ -14,6 +14,7 @@ from llmops_monitoring.event import TokenMetrics
 from llmops_monitoring.instrumentation.collectors.registry import (
     CollectorContext,
     MetricCollector,
+    built_in,
 )
 from llmops_monitoring.instrumentation.collectors.tokens import tokens
 
@@ -39,7 +40,9 @@ class ShippedPrices:
 @cache
 def shipped_prices() -> ShippedPrices:
     """Return the table that is shipped with this package."""
-    told = json.loads(files("llmops_monitoring.instrumentation").joinpath("prices.json").read_text())
+    told = json.loads(
+        files("llmops_monitoring.instrumentation").joinpath("prices.json").read_text()
+    )
     models = {name: Price.model_validate(price) for name, price in told["models"].items()}
     return ShippedPrices(date.fromisoformat(told["as_of"]), told["source"], models)
 
@@ -111,6 +114,7 @@ def _cost(metrics: TokenMetrics, price: Price) -> float | None:
     return dollars / _MILLION
 
 
+@built_in
 class CostCollector(MetricCollector):
     """What the tokens that an answer tells cost by the shipped prices."""
 

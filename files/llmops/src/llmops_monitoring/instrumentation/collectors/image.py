@@ -1,17 +1,17 @@
 """Images: bytes whose header tells their size, objects that know it, and answers that hold them."""
 
 import base64
-import binascii
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from llmops_monitoring.event import ImageMetrics
 from llmops_monitoring.instrumentation.collectors.registry import (
     CollectorContext,
     MetricCollector,
+    built_in,
 )
 from llmops_monitoring.instrumentation.values import clean, items, read, text_in
 
@@ -39,7 +39,7 @@ def measure(result: object) -> ImageMetrics | None:
     Bytes of PNG, JPEG, GIF, WebP and BMP; objects with width, height and format, such as Pillow's;
     lists of those; `images` of a pipeline; `data` of OpenAI's answers, and `data:` URLs.
     """
-    found = list(islice(_images(result, deep=True), _MOST_IMAGES))
+    found = list(islice(_images(result), _MOST_IMAGES))
     if not found:
         return None
     largest = max(found, key=lambda one: (one.width or 0) * (one.height or 0))
@@ -54,43 +54,52 @@ def measure(result: object) -> ImageMetrics | None:
     )
 
 
-def _images(result: object, *, deep: bool) -> Iterator[_Image]:
-    kind = type(result)
-    if kind in {bytes, bytearray, memoryview}:
-        yield from _of_bytes(bytes(result[:_HEADER_BYTES]), len(result))  # type: ignore[index, arg-type]
-    elif (text := text_in(result)) is not None:
-        if text.startswith("data:image/"):
-            yield from _of_base64(text[text.find(",") + 1 :])
-    elif kind in {list, tuple}:
-        for one in items(result):
-            yield from _images(one, deep=deep)
-    elif deep:
-        yield from _of_object(result)
-
-
-def _of_object(result: object) -> Iterator[_Image]:
-    known = _of_known(result)
-    if known is not None:
-        yield known
+def _images(result: object) -> Iterator[_Image]:
+    if type(result) in {list, tuple}:
+        yield from _of_all(result)
         return
-    for one in items(read(result, "images")):
-        yield from _images(one, deep=False)
-        held = _of_known(one)
-        if held is not None:
-            yield held
+    image = _of_one(result)
+    if image is not None:
+        yield image
+        return
+    yield from _of_all(read(result, "images"))
     for one in items(read(result, "data")):
         encoded = text_in(read(one, "b64_json"))
-        if encoded is not None:
-            yield from _of_base64(encoded)
-        elif text_in(read(one, "url")) is not None:
-            yield _Image(None, None, None, None)
+        image = None if encoded is None else _of_base64(encoded)
+        if image is None and text_in(read(one, "url")) is None:
+            return
+        yield image or _Image(None, None, None, None)
+
+
+def _of_all(results: object) -> Iterator[_Image]:
+    """Give the images of a list, up to the first item that is none."""
+    for one in items(results):
+        image = _of_one(one)
+        if image is None:
+            return
+        yield image
+
+
+def _of_one(value: object) -> _Image | None:
+    if type(value) in {bytes, bytearray, memoryview}:
+        data = cast("bytes", value)
+        return _of_bytes(bytes(data[:_HEADER_BYTES]), len(data))
+    text = text_in(value)
+    if text is None:
+        return _of_known(value)
+    return _of_base64(text[text.find(",") + 1 :]) if text.startswith("data:image/") else None
 
 
 def _of_known(image: object) -> _Image | None:
     # Pillow's images keep their size under one name and tell it by properties.
     size = read(image, "_size")
-    width, height = size if type(size) is tuple and len(size) == 2 else (  # noqa: PLR2004
-        read(image, "width"), read(image, "height")
+    width, height = (
+        size
+        if type(size) is tuple and len(size) == 2
+        else (
+            read(image, "width"),
+            read(image, "height"),
+        )
     )
     if not _is_length(width) or not _is_length(height):
         return None
@@ -106,27 +115,25 @@ def _is_length(value: object) -> bool:
     return type(value) is int and 0 <= value <= _LARGEST
 
 
-def _of_base64(text: str) -> Iterator[_Image]:
+def _of_base64(text: str) -> _Image | None:
     begin = text[: _HEADER_BYTES // 3 * 4]
     try:
         header = base64.b64decode(begin[: len(begin) // 4 * 4])
-    except (binascii.Error, ValueError):
-        return
-    yield from _of_bytes(header, len(text) * 3 // 4 - text[-2:].count("="))
+    except ValueError:
+        return None
+    return _of_bytes(header, len(text) * 3 // 4 - text[-2:].count("="))
 
 
-def _of_bytes(header: bytes, length: int) -> Iterator[_Image]:
-    for form, size in (
-        ("png", _png), ("jpeg", _jpeg), ("gif", _gif), ("webp", _webp), ("bmp", _bmp)
-    ):
+def _of_bytes(header: bytes, length: int) -> _Image | None:
+    for form, size in _FORMATS:
         try:
             found = size(header)
         except (struct.error, IndexError):
             # The header says what it is, but ends before it says how large.
             continue
         if found is not None:
-            yield _Image(*found, length, form)
-            return
+            return _Image(*found, length, form)
+    return None
 
 
 def _png(header: bytes) -> tuple[int, int] | None:
@@ -158,7 +165,7 @@ def _jpeg(header: bytes) -> tuple[int, int] | None:
     if header[:3] != b"\xff\xd8\xff":
         return None
     at = 2
-    while header[at] == 0xFF:  # noqa: PLR2004  Every marker begins so.
+    while header[at] == 0xFF:
         marker = header[at + 1]
         if marker in _JPEG_FRAMES:
             height, width = struct.unpack_from(">HH", header, at + 5)
@@ -186,6 +193,10 @@ def _webp(header: bytes) -> tuple[int, int] | None:
     return None
 
 
+_FORMATS: Final = (("png", _png), ("jpeg", _jpeg), ("gif", _gif), ("webp", _webp), ("bmp", _bmp))
+
+
+@built_in
 class ImageCollector(MetricCollector):
     """How many images a call gave, and how large they are."""
 

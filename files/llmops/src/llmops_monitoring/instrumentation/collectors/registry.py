@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from threading import Lock
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +31,7 @@ class MetricCollector(ABC):
     metric_type: ClassVar[str]
     """A word for what it collects."""
 
-    def should_collect(
-        self, result: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
-    ) -> bool:
+    def should_collect(self, result: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
         """Return whether `collect` has something to say about this call."""
         del result, args, kwargs
         return True
@@ -70,17 +68,16 @@ class CollectorRegistry:
             TypeError: When it is no MetricCollector.
             ValueError: When the name is that of one that is built in.
         """
-        if isinstance(collector, type):
-            collector = collector()
-        if not isinstance(collector, MetricCollector):
-            message = f"not a MetricCollector: {type(collector).__qualname__}"
+        made: object = collector() if isinstance(collector, type) else collector
+        if not isinstance(made, MetricCollector):
+            message = f"not a MetricCollector: {type(made).__qualname__}"
             raise TypeError(message)
         if name in cls._built_in:
             message = f"the collector {name} is built in"
             raise ValueError(message)
         with cls._lock:
-            cls._registered = {**cls._registered, name: collector}
-        return collector
+            cls._registered = {**cls._registered, name: made}
+        return made
 
     @classmethod
     def get(cls, name: str) -> MetricCollector | None:
@@ -99,7 +96,10 @@ class CollectorRegistry:
             cls._registered = {}
 
 
-def built_in(collector: type[MetricCollector]) -> type[MetricCollector]:
-    """Keep a collector of this package under its metric_type."""
-    CollectorRegistry._built_in[collector.metric_type] = collector()  # noqa: SLF001  Its own module.
+C = TypeVar("C", bound=type[MetricCollector])
+
+
+def built_in(collector: C) -> C:
+    """Have a collector of this package under its metric_type."""
+    CollectorRegistry._built_in[collector.metric_type] = collector()  # noqa: SLF001  It is of here.
     return collector

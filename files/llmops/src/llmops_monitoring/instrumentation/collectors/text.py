@@ -7,6 +7,7 @@ from llmops_monitoring.event import TextMetrics
 from llmops_monitoring.instrumentation.collectors.registry import (
     CollectorContext,
     MetricCollector,
+    built_in,
 )
 from llmops_monitoring.instrumentation.values import items, read, text_in
 
@@ -33,7 +34,8 @@ class TextCount:
 
     def _add(self, piece: str) -> None:
         self.characters += len(piece)
-        self.bytes += len(piece) if piece.isascii() else len(piece.encode("utf-8", "surrogatepass"))
+        encoded = piece if piece.isascii() else piece.encode("utf-8", "surrogatepass")
+        self.bytes += len(encoded)
         goes_on = self._in_word and not piece[0].isspace()
         self.words += len(piece.split()) - goes_on
         self._in_word = not piece[-1].isspace()
@@ -60,10 +62,19 @@ def texts(result: object) -> list[str] | None:
         return [text]
     found: list[str] = []
     if type(result) in {list, tuple}:
-        parts = [texts(one) for one in items(result)]
-        known = [one for one in parts if one is not None]
-        return [text for one in known for text in one] if known else None
+        return found if _gather_all(result, found) else None
     return found if _gather(result, found) else None
+
+
+def _gather_all(results: object, found: list[str]) -> bool:
+    """Add the texts of answers, up to the first item that is none; return whether one was."""
+    known = False
+    for one in items(results):
+        # A list within is not looked into: it may be long, or hold itself.
+        if not (_append(one, found) or _gather(one, found)):
+            break
+        known = True
+    return known
 
 
 def _gather(result: object, found: list[str]) -> bool:
@@ -112,7 +123,7 @@ def _append(value: object, found: list[str]) -> bool:
 
 
 class Text:
-    """The texts of one call: short ones as they are, for the worker to measure, else their count."""
+    """The texts of one call: as they are while they are short, then only their count."""
 
     __slots__ = ("_count", "_kept", "_length")
 
@@ -143,6 +154,7 @@ class Text:
         return self._settle().metrics()
 
 
+@built_in
 class TextCollector(MetricCollector):
     """Characters, words, bytes and lines of the text that a call gave."""
 

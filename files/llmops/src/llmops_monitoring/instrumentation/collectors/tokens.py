@@ -1,8 +1,8 @@
 """Tokens: what a model's server counted, whatever it calls it.
 
-Shapes: OpenAI's completions (`prompt_tokens`) and responses (`input_tokens`), which vLLM and LiteLLM
-follow; Anthropic's messages, which count what a cache gave or took beside `input_tokens` rather
-than within; vLLM's RequestOutput, which holds the tokens themselves; LangChain's messages.
+Shapes: OpenAI's completions (`prompt_tokens`) and responses (`input_tokens`), which vLLM and
+LiteLLM follow; Anthropic's messages, which count what a cache gave or took beside `input_tokens`
+rather than within; vLLM's RequestOutput, which holds the tokens themselves; LangChain's messages.
 """
 
 from collections.abc import Mapping
@@ -12,6 +12,7 @@ from llmops_monitoring.event import TokenMetrics
 from llmops_monitoring.instrumentation.collectors.registry import (
     CollectorContext,
     MetricCollector,
+    built_in,
 )
 from llmops_monitoring.instrumentation.values import LONGEST_NAME, clean, items, read, text_in
 
@@ -95,7 +96,9 @@ class Tokens:
 
     def _count(self, output: object) -> None:
         counts = self.counts
-        counts["prompt_tokens"] = counts.get("prompt_tokens", 0) + _length(output, "prompt_token_ids")
+        counts["prompt_tokens"] = counts.get("prompt_tokens", 0) + _length(
+            output, "prompt_token_ids"
+        )
         completed = sum(_length(one, "token_ids") for one in items(read(output, "outputs")))
         counts["completion_tokens"] = counts.get("completion_tokens", 0) + completed
         cached = read(output, "num_cached_tokens")
@@ -135,7 +138,7 @@ def _length(holder: object, name: str) -> int:
 
 
 def tokens(result: object) -> Tokens | None:
-    """Return what an answer, or each of a list of answers, tells of its tokens; None for nothing."""
+    """Return what an answer, or a list of vLLM's, tells of its tokens; None for nothing."""
     found = Tokens()
     if type(result) in {list, tuple}:
         for one in items(result):
@@ -147,6 +150,7 @@ def tokens(result: object) -> Tokens | None:
     return found if found.counts else None
 
 
+@built_in
 class TokenCollector(MetricCollector):
     """The tokens that the answer of a model's server tells."""
 
