@@ -14,6 +14,7 @@ from llmops_monitoring import (
     TokenMetrics,
     to_otel_attributes,
 )
+from llmops_monitoring.event import assembled
 
 MOMENT = datetime(2026, 11, 20, 12, tzinfo=UTC)
 NEEDED: dict[str, Any] = {
@@ -30,6 +31,17 @@ def test_event_needs_little_and_survives_json() -> None:
     event = MetricEvent(**NEEDED)
     assert event.schema_version == 1
     assert MetricEvent.model_validate_json(event.model_dump_json()) == event
+
+
+def test_an_assembled_event_is_like_any_other() -> None:
+    event = MetricEvent(**NEEDED)
+    twin = assembled(dict(event))
+    assert twin == event
+    assert repr(twin) == repr(event)
+    assert twin.model_dump_json() == event.model_dump_json()
+    assert twin.model_copy(update={"cost": 1.0}).cost == 1.0
+    with pytest.raises(ValidationError, match="frozen"):
+        twin.cost = 2.0  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(

@@ -16,13 +16,12 @@ def samples(metrics: Metrics) -> dict[str, float]:
     registry = CollectorRegistry()
     registry.register(metrics)
     text = generate_latest(registry).decode()
-    return {
-        sample.name + "".join(f",{name}={value}" for name, value in sample.labels.items()): (
-            sample.value
-        )
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-    }
+    found = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            labels = (f",{name}={value}" for name, value in sorted(sample.labels.items()))
+            found[sample.name + "".join(labels)] = sample.value
+    return found
 
 
 def test_events_are_counted() -> None:
@@ -32,16 +31,16 @@ def test_events_are_counted() -> None:
     found = samples(metrics)
     operation = ",operation=answer,type=llm_call"
     assert found["llmops_operations_total" + operation] == 2
-    assert found[f"llmops_errors_total{operation},error=TimeoutError"] == 1
-    assert found["llmops_tokens_total,model=m,direction=input"] == 3
-    assert found["llmops_tokens_total,model=m,direction=output"] == 4
+    assert found[f"llmops_errors_total,error=TimeoutError{operation}"] == 1
+    assert found["llmops_tokens_total,direction=input,model=m"] == 3
+    assert found["llmops_tokens_total,direction=output,model=m"] == 4
     assert found["llmops_cost_dollars_total,model=m"] == 0.25
     duration = "llmops_operation_duration_seconds"
     assert found[f"{duration}_count{operation}"] == 2
     assert found[f"{duration}_sum{operation}"] == pytest.approx(0.7015)
-    assert found[f"{duration}_bucket{operation},le=0.01"] == 1
-    assert found[f"{duration}_bucket{operation},le=1.0"] == 2
-    assert found[f"{duration}_bucket{operation},le=+Inf"] == 2
+    assert found[f"{duration}_bucket,le=0.01{operation}"] == 1
+    assert found[f"{duration}_bucket,le=1.0{operation}"] == 2
+    assert found[f"{duration}_bucket,le=+Inf{operation}"] == 2
 
 
 def test_delivery_is_told() -> None:

@@ -148,9 +148,7 @@ def _of_delivery(stats: TransportStats) -> Iterator[Metric]:
     yield dropped
     yield CounterMetricFamily("llmops_retries", "Batches tried again.", value=stats.retried)
     yield GaugeMetricFamily("llmops_queue_calls", "Calls in memory.", value=stats.queued)
-    yield GaugeMetricFamily(
-        "llmops_spilled_calls", "Events in the spill file.", value=stats.spilled
-    )
+    yield GaugeMetricFamily("llmops_spilled_calls", "Events on disk.", value=stats.spilled)
     yield SummaryMetricFamily(
         "llmops_flush_seconds",
         "How long the backend took for its batches.",

@@ -14,6 +14,7 @@ from llmops_monitoring.event import (
     MetricEvent,
     TextMetrics,
     TokenMetrics,
+    assembled,
 )
 from llmops_monitoring.instrumentation.collectors.cost import Prices
 from llmops_monitoring.instrumentation.collectors.registry import (
@@ -56,7 +57,7 @@ class EventMaker:
                 self._add(fields, call, noted)
             except Exception as error:
                 self._problems.note("event", error)
-        return MetricEvent.model_construct(**fields)
+        return assembled(fields)
 
     def close(self) -> None:
         """Let the threads of collectors end."""
