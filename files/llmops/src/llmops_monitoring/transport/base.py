@@ -14,7 +14,8 @@ class TransportStats:
 
     `queued` are those in memory, `buffered` those of them that wait in a batch of the worker;
     `spilled` are those that lie on disk now. `dropped` is by reason. `healthy` tells how the last
-    attempt to reach the backend went, None before the first.
+    attempt to reach the backend went, None before the first; `flushes` are batches that it took,
+    in `flush_seconds` all together.
     """
 
     running: bool = False
@@ -28,6 +29,8 @@ class TransportStats:
     healthy: bool | None = None
     last_error: str | None = None
     last_flush: datetime | None = None
+    flushes: int = 0
+    flush_seconds: float = 0.0
 
 
 @runtime_checkable

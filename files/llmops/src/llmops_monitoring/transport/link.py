@@ -22,6 +22,8 @@ class Link:
         healthy: Whether the last one went well, None before the first.
         last_error: What the last failure was.
         last_flush: When something was last written.
+        flushes: How many batches were written.
+        flush_seconds: How long that took.
     """
 
     def __init__(self, backend: StorageBackend, seconds_left: Callable[[], float]) -> None:
@@ -34,6 +36,8 @@ class Link:
         self.healthy: bool | None = None
         self.last_error: str | None = None
         self.last_flush: datetime | None = None
+        self.flushes = 0
+        self.flush_seconds = 0.0
 
     async def open(self) -> bool:
         """Return whether the backend could be initialized, now or before."""
@@ -41,9 +45,12 @@ class Link:
 
     async def write(self, events: Sequence[MetricEvent]) -> BaseException | None:
         """Return what went wrong, or None when all events are written."""
+        begin = time.perf_counter()
         error = await self._attempt(events)
         if error is None:
             self.last_flush = datetime.now(UTC)
+            self.flushes += 1
+            self.flush_seconds += time.perf_counter() - begin
         return error
 
     async def answers(self) -> bool:

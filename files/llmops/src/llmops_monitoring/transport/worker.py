@@ -18,7 +18,9 @@ from llmops_monitoring.storage.base import StorageBackend
 from llmops_monitoring.transport import lifecycle
 from llmops_monitoring.transport.base import TransportStats
 from llmops_monitoring.transport.delivery import Delivery
+from llmops_monitoring.transport.gate import Gate, GatedSelector
 from llmops_monitoring.transport.link import Link
+from llmops_monitoring.transport.making import Making, Observer
 from llmops_monitoring.transport.queue import CallQueue
 from llmops_monitoring.transport.spill import Spill, SpillError
 
@@ -49,7 +51,7 @@ class InProcessTransport:
         """Deliver to `backend` what `make` makes of calls."""
         self._backend = backend
         self._config = config
-        self._make = make
+        self._make = Making(make)
         storage = config.storage
         self._queue = CallQueue(
             config.max_queue_size, storage.batch_size, config.overflow, self._wake
@@ -67,7 +69,6 @@ class InProcessTransport:
 
     def start(self) -> None:
         """Be ready for calls; it is safe to call this twice."""
-        lifecycle.attach(self)
         self._start_thread()
 
     def put(self, call: Call, /) -> None:
@@ -117,7 +118,13 @@ class InProcessTransport:
             healthy=worker.link.healthy,
             last_error=worker.link.last_error,
             last_flush=worker.link.last_flush,
+            flushes=worker.link.flushes,
+            flush_seconds=worker.link.flush_seconds,
         )
+
+    def watch(self, observer: Observer) -> None:
+        """Show each event to `observer`, on the worker's thread; before `start`."""
+        self._make.observers.append(observer)
 
     def end(self) -> None:
         """Stop, since the process ends."""
@@ -131,6 +138,7 @@ class InProcessTransport:
         self._backend = type(self._backend)(self._config.storage)
         stopped = self._stopped
         self._queue.reset()
+        self._make.begin_anew()
         self._reset()
         if stopped:
             self._stopped = True
@@ -147,6 +155,7 @@ class InProcessTransport:
             return
         if not self._starting.acquire(blocking=False):
             return
+        lifecycle.attach(self)
         self._worker = _Worker(
             self._backend, self._config, self._make, self._queue, self._spill_path
         )
@@ -176,6 +185,7 @@ class _Worker:
         self._make = make
         self._queue = queue
         self._spill_path = spill_path
+        self._gate = Gate()
         self._spill: Spill | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._deadline = math.inf
@@ -211,8 +221,9 @@ class _Worker:
 
     def run(self) -> None:
         """Serve until it is stopped."""
+        self._gate.enter()
         try:
-            with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+            with asyncio.Runner(loop_factory=self._make_loop) as runner:
                 runner.run(self._serve())
         except BaseException:
             _LOG.exception("The worker ended by its own mistake: calls are dropped from now on")
@@ -220,6 +231,10 @@ class _Worker:
             self._queue.close()
             self._loop = None
             self._answer()
+            self._gate.leave()
+
+    def _make_loop(self) -> asyncio.AbstractEventLoop:
+        return asyncio.SelectorEventLoop(GatedSelector(self._gate))
 
     def seconds_left(self) -> float:
         """Return how long it may go on: infinite until the transport stops."""
