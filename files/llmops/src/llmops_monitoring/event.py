@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from datetime import UTC
+from functools import cache
 from types import MappingProxyType
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
 
@@ -19,6 +20,30 @@ class _Part(BaseModel):
     """What event and parts share: they never change, and know all their fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+_set: Final = object.__setattr__
+
+P = TypeVar("P", bound=_Part)
+
+
+def assemble(part: type[P], fields: dict[str, Any]) -> P:
+    """Return a part of which all fields are known to be right: a tenth of the work of checking.
+
+    It is `model_construct`, without its search for what is missing: `fields` are all of them.
+    """
+    made = part.__new__(part)
+    _set(made, "__dict__", fields)
+    _set(made, "__pydantic_fields_set__", _names(part))
+    _set(made, "__pydantic_extra__", None)
+    _set(made, "__pydantic_private__", None)
+    return made
+
+
+@cache
+def _names(part: type[BaseModel]) -> set[str]:
+    # One for all: events don't change, and who copies one copies this too.
+    return set(part.model_fields)
 
 
 class TextMetrics(_Part):

@@ -14,7 +14,7 @@ from llmops_monitoring.event import (
     MetricEvent,
     TextMetrics,
     TokenMetrics,
-    assembled,
+    assemble,
 )
 from llmops_monitoring.instrumentation.collectors.cost import Prices
 from llmops_monitoring.instrumentation.collectors.registry import (
@@ -57,7 +57,7 @@ class EventMaker:
                 self._add(fields, call, noted)
             except Exception as error:
                 self._problems.note("event", error)
-        return assembled(fields)
+        return assemble(MetricEvent, fields)
 
     def close(self) -> None:
         """Let the threads of collectors end."""

@@ -5,10 +5,12 @@ import decimal
 import pathlib
 import uuid
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from enum import Enum
 from itertools import islice
 from types import MemberDescriptorType
 from typing import Any, Final, cast
+from weakref import WeakKeyDictionary
 
 from pydantic import BaseModel, JsonValue
 
@@ -22,38 +24,63 @@ _CUT: Final = "…"
 # Beyond it neither Parquet nor every reader of JSON takes an integer.
 _LARGEST: Final = 2**63 - 1
 
-_PLACES: Final = ("__dict__", "__pydantic_extra__", "__pydantic_private__")
+_WITHOUT_FIELDS: Final = frozenset({type(None), str, int, float, bool, bytes, list, tuple})
+# The slots of classes that were seen, for as long as these live.
+_SLOTS: Final[WeakKeyDictionary[type[Any], tuple[MemberDescriptorType, ...]]] = WeakKeyDictionary()
 _WRITTEN: Final = (uuid.UUID, decimal.Decimal, *(type(path) for path in (pathlib.Path(),)))
 _MOMENTS: Final = (dt.datetime, dt.date, dt.time)
 _LISTS: Final = (list, tuple, set, frozenset)
 
 
-def read(source: object, name: str) -> Any:
-    """Return the field `name` of a dictionary or object, None where there is none.
+def stored(source: object) -> dict[str, Any]:
+    """Return the fields of a dictionary or object, none where it has none.
 
     Only what is stored is looked at: no property, `__getattr__`, `__class__` or method of the
     application runs, because those may load, wait or raise.
     """
-    if source is None:
-        return None
     kind: type[Any] = type(source)
-    if issubclass(kind, dict):
-        return dict.get(cast("dict[str, Any]", source), name)
-    for place in _PLACES if BaseModel in kind.__mro__ else _PLACES[:1]:
-        try:
-            fields = object.__getattribute__(source, place)
-        except AttributeError:
-            continue
-        if type(fields) is dict and name in fields:
-            return fields[name]
-    for one in kind.__mro__:
-        member = one.__dict__.get(name)
-        if type(member) is MemberDescriptorType:
-            try:
-                return member.__get__(source)
-            except AttributeError:
-                return None
-    return None
+    if kind is dict or issubclass(kind, dict):
+        return cast("dict[str, Any]", source)
+    if kind in _WITHOUT_FIELDS:
+        return {}
+    own = _place(source, "__dict__")
+    if BaseModel in kind.__mro__:
+        private = _place(source, "__pydantic_private__")
+        return {**_place(source, "__pydantic_extra__"), **private, **own}
+    slots = _SLOTS.get(kind)
+    if slots is None:
+        slots = _SLOTS[kind] = _slots(kind)
+    return {**_filled(source, slots), **own} if slots else own
+
+
+def _place(source: object, name: str) -> dict[str, Any]:
+    try:
+        fields = object.__getattribute__(source, name)
+    except AttributeError:
+        return {}
+    return fields if type(fields) is dict else {}
+
+
+def _slots(kind: type[Any]) -> tuple[MemberDescriptorType, ...]:
+    return tuple(
+        member
+        for one in kind.__mro__
+        for member in one.__dict__.values()
+        if type(member) is MemberDescriptorType
+    )
+
+
+def _filled(source: object, slots: tuple[MemberDescriptorType, ...]) -> dict[str, Any]:
+    found = {}
+    for member in slots:
+        with suppress(AttributeError):
+            found[member.__name__] = member.__get__(source)
+    return found
+
+
+def read(source: object, name: str) -> Any:
+    """Return the field `name` of what is stored in `source`, None where there is none."""
+    return dict.get(stored(source), name)
 
 
 def text_in(value: object) -> str | None:

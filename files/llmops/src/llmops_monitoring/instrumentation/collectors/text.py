@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from llmops_monitoring.event import TextMetrics
+from llmops_monitoring.event import TextMetrics, assemble
 from llmops_monitoring.instrumentation.collectors.registry import (
     CollectorContext,
     MetricCollector,
     built_in,
 )
-from llmops_monitoring.instrumentation.values import items, read, text_in
+from llmops_monitoring.instrumentation.values import items, read, stored, text_in
 
 # A longer text is measured at once and not kept, so that calls that wait hold little memory.
 LONGEST_KEPT: Final = 4096
@@ -45,8 +45,14 @@ class TextCount:
 
     def metrics(self) -> TextMetrics:
         """Return what was counted."""
-        return TextMetrics.model_construct(
-            characters=self.characters, words=self.words, bytes=self.bytes, lines=self.lines
+        return assemble(
+            TextMetrics,
+            {
+                "characters": self.characters,
+                "words": self.words,
+                "bytes": self.bytes,
+                "lines": self.lines,
+            },
         )
 
 
@@ -80,25 +86,28 @@ def _gather_all(results: object, found: list[str]) -> bool:
 def _gather(result: object, found: list[str]) -> bool:
     """Add the texts of one answer; return whether it has a known shape."""
     known = False
+    result = stored(result)
     for choices in ("choices", "outputs"):
-        for choice in items(read(result, choices)):
+        for one in items(dict.get(result, choices)):
             known = True
-            holders = (read(choice, "message"), read(choice, "delta"), choice)
+            choice = stored(one)
+            holders = (dict.get(choice, "message"), dict.get(choice, "delta"), choice)
             for holder in holders:
                 if holder is not None and _content(holder, found):
                     break
-    for part in items(read(result, "output")):
+    for part in items(dict.get(result, "output")):
         known = True
         _content(part, found)
-    delta = read(result, "delta")
+    delta = dict.get(result, "delta")
     if _append(delta, found):
         return True
     return _content(delta if delta is not None else result, found) or known
 
 
 def _content(holder: object, found: list[str]) -> bool:
+    fields = stored(holder)
     for name in ("content", "text"):
-        content = read(holder, name)
+        content = dict.get(fields, name)
         if _append(content, found):
             return True
         if type(content) in {list, tuple}:

@@ -8,13 +8,20 @@ rather than within; vLLM's RequestOutput, which holds the tokens themselves; Lan
 from collections.abc import Mapping
 from typing import Any, Final
 
-from llmops_monitoring.event import TokenMetrics
+from llmops_monitoring.event import TokenMetrics, assemble
 from llmops_monitoring.instrumentation.collectors.registry import (
     CollectorContext,
     MetricCollector,
     built_in,
 )
-from llmops_monitoring.instrumentation.values import LONGEST_NAME, clean, items, read, text_in
+from llmops_monitoring.instrumentation.values import (
+    LONGEST_NAME,
+    clean,
+    items,
+    read,
+    stored,
+    text_in,
+)
 
 _LARGEST: Final = 2**63 - 1
 _DEAREST: Final = 1e9
@@ -53,28 +60,29 @@ class Tokens:
 
     def add(self, answer: object) -> None:
         """Take what an answer, or a chunk of one, tells; a later count is the truer one."""
-        usage = read(answer, "usage")
+        answer = stored(answer)
+        usage = dict.get(answer, "usage")
         if usage is None:
             # Anthropic's message_start and OpenAI's response.completed wrap the answer itself.
             for name in ("message", "response"):
-                wrapped = read(answer, name)
-                usage = read(wrapped, "usage")
+                wrapped = stored(dict.get(answer, name))
+                usage = dict.get(wrapped, "usage")
                 if usage is not None:
                     answer = wrapped
                     break
         if usage is None:
-            usage = read(answer, "usage_metadata")
+            usage = dict.get(answer, "usage_metadata")
         if usage is not None:
-            self._read(usage)
+            self._read(stored(usage))
             self._name(answer)
-        elif read(answer, "prompt_token_ids") is not None:
+        elif dict.get(answer, "prompt_token_ids") is not None:
             self._count(answer)
 
-    def _read(self, usage: object) -> None:
+    def _read(self, usage: dict[str, Any]) -> None:
         for name in _COUNTS:
-            self._take(name, read(usage, name))
+            self._take(name, dict.get(usage, name))
         for holder, name, meaning in _DETAILS:
-            details = read(usage, holder)
+            details = dict.get(usage, holder)
             if details is not None:
                 self._take(meaning, read(details, name))
 
@@ -83,7 +91,7 @@ class Tokens:
         if type(count) is int and 0 <= count <= _LARGEST:
             self.counts[name] = count
 
-    def _name(self, answer: object) -> None:
+    def _name(self, answer: dict[str, Any]) -> None:
         model = text_in(read(answer, "model"))
         if model is None:
             model = text_in(read(read(answer, "response_metadata"), "model_name"))
@@ -94,7 +102,7 @@ class Tokens:
         if type(cost) in {int, float} and 0 <= cost <= _DEAREST:
             self.cost = float(cost)
 
-    def _count(self, output: object) -> None:
+    def _count(self, output: dict[str, Any]) -> None:
         counts = self.counts
         counts["prompt_tokens"] = counts.get("prompt_tokens", 0) + _length(
             output, "prompt_token_ids"
@@ -121,14 +129,17 @@ class Tokens:
         if given is None and got is None:
             return None
         given, got = given or 0, got or 0
-        return TokenMetrics.model_construct(
-            model=self.model,
-            input_tokens=given,
-            output_tokens=got,
-            total_tokens=given + got,
-            cached_input_tokens=cached,
-            cache_write_tokens=written,
-            reasoning_tokens=counts.get("reasoning"),
+        return assemble(
+            TokenMetrics,
+            {
+                "model": self.model,
+                "input_tokens": given,
+                "output_tokens": got,
+                "total_tokens": given + got,
+                "cached_input_tokens": cached,
+                "cache_write_tokens": written,
+                "reasoning_tokens": counts.get("reasoning"),
+            },
         )
 
 
