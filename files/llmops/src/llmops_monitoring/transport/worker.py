@@ -135,7 +135,7 @@ class InProcessTransport:
         _LEFT_TO_PARENT.extend((self._backend, self._worker, self._thread))
         if self._worker is not None:
             self._worker.forget()
-        self._backend = type(self._backend)(self._config.storage)
+        self._backend = self._fresh_backend()
         stopped = self._stopped
         self._queue.reset()
         self._make.begin_anew()
@@ -143,6 +143,10 @@ class InProcessTransport:
         if stopped:
             self._stopped = True
             self._queue.close()
+
+    def _fresh_backend(self) -> StorageBackend:
+        """Return a backend like the parent's, which has opened nothing."""
+        return type(self._backend)(self._config.storage)
 
     def _wake(self) -> None:
         if self._worker is None:
