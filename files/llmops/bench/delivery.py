@@ -220,7 +220,7 @@ def sigkill() -> int:
             await ParquetBackend(StorageConfig(output_dir=folder)).initialize()
 
         asyncio.run(recover())
-        return count - ds.dataset(folder, schema=SCHEMA).count_rows()
+        return count - int(ds.dataset(folder, schema=SCHEMA).count_rows())
 
 
 @contextmanager

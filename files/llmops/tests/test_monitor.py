@@ -1,10 +1,13 @@
 """The monitor of a process: how it begins, ends, and says how it is."""
 
 import os
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 from llmops_monitoring import (
     BackendError,
@@ -186,6 +189,37 @@ def test_backend_of_another_package(monkeypatch: pytest.MonkeyPatch) -> None:
     work()
     assert flush()
     assert health_check().counters["written"] == 1
+
+
+def test_metrics_are_in_the_registry_while_it_runs() -> None:
+    def told() -> float | None:
+        return REGISTRY.get_sample_value(
+            "llmops_operations_total", {"operation": "work", "type": "llm_call"}
+        )
+
+    initialize_monitoring(settings(prometheus_metrics=True), backend=Kept())
+    work()
+    assert flush()
+    assert told() == 1
+    assert REGISTRY.get_sample_value("llmops_written_total") == 1
+    shutdown()
+    assert told() is None
+
+
+def test_transport_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "llmops_monitoring.transport.redis", None)
+    config = settings(transport="redis", redis_url="redis://127.0.0.1:1/0", fail_silently=False)
+    with pytest.raises(BackendError, match=r"is llmops-monitoring\[redis\] installed\?"):
+        initialize_monitoring(config)
+
+
+def test_redis_is_where_calls_go(tmp_path: Path) -> None:
+    given = {"transport": "redis", "redis_url": "redis://127.0.0.1:1/0", "max_retries": 0}
+    path = tmp_path / "spill.sqlite"
+    initialize_monitoring(settings(**given, overflow="spill", spill_path=path))
+    work()
+    wait_for(lambda: health_check().backend_healthy is False)
+    wait_for(lambda: health_check().counters["spilled"] == 1)
 
 
 def test_environment_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:

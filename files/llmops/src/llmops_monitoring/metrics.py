@@ -18,7 +18,7 @@ from prometheus_client.core import (
     Metric,
     SummaryMetricFamily,
 )
-from prometheus_client.registry import Collector
+from prometheus_client.registry import REGISTRY, Collector
 
 from llmops_monitoring.event import MetricEvent
 from llmops_monitoring.transport.base import TransportStats
@@ -77,6 +77,14 @@ class Metrics(Collector):
         self._failed: Counter[tuple[str, str, str]] = Counter()
         self._tokens: Counter[tuple[str, str]] = Counter()
         self._cost: dict[str, float] = {}
+
+    def register(self) -> None:
+        """Be asked by whoever asks prometheus-client's registry."""
+        REGISTRY.register(self)
+
+    def unregister(self) -> None:
+        """Be asked no more."""
+        REGISTRY.unregister(self)
 
     def observe(self, event: MetricEvent) -> None:
         """Count an event."""

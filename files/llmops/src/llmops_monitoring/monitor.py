@@ -4,17 +4,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from threading import Lock
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from llmops_monitoring.config import MonitorConfig
 from llmops_monitoring.instrumentation.making import EventMaker
 from llmops_monitoring.instrumentation.problems import Problems, logger
 from llmops_monitoring.instrumentation.recorder import ACTIVE, Recorder
 from llmops_monitoring.storage.base import StorageBackend
-from llmops_monitoring.storage.finding import backend_class
+from llmops_monitoring.storage.finding import BackendError, backend_class
 from llmops_monitoring.transport import lifecycle
 from llmops_monitoring.transport.base import Transport, TransportStats
 from llmops_monitoring.transport.worker import InProcessTransport
+
+if TYPE_CHECKING:
+    from llmops_monitoring.metrics import Metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,21 +53,33 @@ class Monitor:
         """Build everything, begin nothing.
 
         Raises:
-            BackendError: When the configured backend can't be had.
+            BackendError: When the configured backend or transport can't be had.
         """
         self.config = config
         self._problems = Problems()
         self._maker = EventMaker(config, self._problems)
-        if transport is None:
-            if backend is None:
-                backend = backend_class(config.storage.backend)(config.storage)
-            transport = InProcessTransport(backend, config, self._maker.make)
-        self._transport = transport
-        self._recorder = Recorder(config, transport.put, self._problems)
+        self._transport = transport or self._configured(backend)
+        self._metrics = _metrics(self._transport) if config.prometheus_metrics else None
+        self._recorder = Recorder(config, self._transport.put, self._problems)
+
+    def _configured(self, backend: StorageBackend | None) -> InProcessTransport:
+        storage = self.config.storage
+        if self.config.transport == "redis" and backend is None:
+            # An extra, like the backends' packages.
+            try:
+                from llmops_monitoring.transport.redis import RedisTransport
+            except ImportError as error:
+                message = f"{error}; is llmops-monitoring[redis] installed?"
+                raise BackendError(message) from error
+            return RedisTransport(self.config, self._maker.make)
+        made = backend_class(storage.backend)(storage) if backend is None else backend
+        return InProcessTransport(made, self.config, self._maker.make)
 
     def start(self) -> None:
         """Deliver, and have decorated functions report here."""
         self._transport.start()
+        if self._metrics is not None:
+            self._metrics.register()
         lifecycle.attach(self)
         ACTIVE.recorder = self._recorder
 
@@ -76,6 +91,8 @@ class Monitor:
         if ACTIVE.recorder is self._recorder:
             ACTIVE.recorder = None
         lifecycle.detach(self)
+        if self._metrics is not None:
+            self._metrics.unregister()
         seconds = self.config.shutdown_timeout_seconds if timeout is None else timeout
         delivered = self._transport.stop(seconds)
         self._maker.close()
@@ -123,6 +140,17 @@ class Monitor:
         """Count from zero in a forked child."""
         self._problems.begin_anew()
         self._recorder.begin_anew()
+
+
+def _metrics(transport: Transport) -> "Metrics":
+    """Return the metrics of a transport; of one that shows no events only those of delivery."""
+    # An extra: who doesn't ask for metrics needs no prometheus-client.
+    from llmops_monitoring.metrics import Metrics
+
+    metrics = Metrics(transport.stats)
+    if isinstance(transport, InProcessTransport):
+        transport.watch(metrics)
+    return metrics
 
 
 class _Process:

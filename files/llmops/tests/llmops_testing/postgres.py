@@ -81,7 +81,7 @@ class Postgres:
         with psycopg.connect(
             host=str(self._folder), port=self.port, user="owner", dbname=database, autocommit=True
         ) as connection:
-            cursor = connection.execute(sql.SQL(statement))  # type: ignore[arg-type]
+            cursor = connection.execute(sql.SQL(statement))
             return cursor.fetchall() if cursor.description else []
 
     def _answers(self) -> bool:
