@@ -226,7 +226,7 @@ def sigkill() -> int:
 @contextmanager
 def started() -> Iterator[Postgres]:
     """Give a PostgreSQL of its own."""
-    server = Postgres()
+    server = Postgres(durable=True)
     try:
         yield server
     finally:

@@ -21,8 +21,13 @@ class Postgres:
         port: The port.
     """
 
-    def __init__(self) -> None:
-        """Make the files of the server and start it."""
+    def __init__(self, *, durable: bool = False) -> None:
+        """Make the files of the server and start it.
+
+        Args:
+            durable: Whether it waits for the disk, as servers do and tests need not.
+        """
+        self._durable = durable
         self.port = free_port()
         self._programs = find("lib/postgresql/*/bin/postgres").parent
         self._folder = Path(tempfile.mkdtemp(prefix="postgres-"))
@@ -36,20 +41,19 @@ class Postgres:
         self._server: Process | None = None
         self.start()
 
-    def start(self, *, settings: tuple[str, ...] = ()) -> None:
+    def start(self) -> None:
         """Start the server and wait until it answers."""
         options = {
             "listen_addresses": "127.0.0.1",
             "port": self.port,
             "unix_socket_directories": self._folder,
             "max_connections": 20,
+            "fsync": "on" if self._durable else "off",
             # Days of events are UTC's, whatever the server thinks.
             "timezone": "Etc/GMT+7",
         }
         told = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
-        self._server = start(
-            self._programs / "postgres", "-D", "data", *told, *settings, folder=self._folder
-        )
+        self._server = start(self._programs / "postgres", "-D", "data", *told, folder=self._folder)
         wait_for(self._answers, 30)
 
     def stop(self) -> None:
