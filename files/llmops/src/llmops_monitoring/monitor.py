@@ -59,7 +59,7 @@ class Monitor:
         self._problems = Problems()
         self._maker = EventMaker(config, self._problems)
         self._transport = transport or self._configured(backend)
-        self._metrics = _metrics(self._transport) if config.prometheus_metrics else None
+        self._metrics = _metrics(self._transport) if config.expose_metrics else None
         self._recorder = Recorder(config, self._transport.put, self._problems)
 
     def _configured(self, backend: StorageBackend | None) -> InProcessTransport:
