@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -247,46 +247,44 @@ def test_a_cancelled_write_leaves_nothing(database: str) -> None:
     assert ids(database) == [1]
 
 
-def test_an_outage_of_the_server_loses_nothing() -> None:
-    # A server of its own: that of the other tests stays up.
-    own = Postgres()
-    try:
-        mine = own.database()
-        given = settings(max_retries=100_000, batch_size=50)
-        storage = given.storage.model_copy(update=dict(config(mine, batch_size=50)))
-        transport = InProcessTransport(
-            PostgresBackend(storage), given.model_copy(update={"storage": storage}), make
-        )
-        transport.start()
-        for number in range(1000):
-            transport.put(call(number))
-        assert transport.flush(30)
-        own.stop()
-        for number in range(1000, 2000):
-            transport.put(call(number))
-        wait_for(lambda: transport.stats().retried > 0)
-        own.start()
-        assert transport.flush(60)
-        assert transport.stop(10)
-        assert ids(mine) == list(range(2000))
-    finally:
-        own.remove()
+@pytest.fixture(scope="module")
+def own() -> Iterator[Postgres]:
+    """Give a server that may be stopped: that of the other tests stays up."""
+    postgres = Postgres()
+    yield postgres
+    postgres.remove()
 
 
-def test_connections_that_lead_to_the_old_server_are_replaced() -> None:
-    own = Postgres()
-    try:
-        mine = own.database()
+def test_an_outage_of_the_server_loses_nothing(own: Postgres) -> None:
+    mine = own.database()
+    given = settings(max_retries=100_000, batch_size=50)
+    storage = given.storage.model_copy(update=dict(config(mine, batch_size=50)))
+    transport = InProcessTransport(
+        PostgresBackend(storage), given.model_copy(update={"storage": storage}), make
+    )
+    transport.start()
+    for number in range(1000):
+        transport.put(call(number))
+    assert transport.flush(30)
+    own.stop()
+    for number in range(1000, 2000):
+        transport.put(call(number))
+    wait_for(lambda: transport.stats().retried > 0)
+    own.start()
+    assert transport.flush(60)
+    assert transport.stop(10)
+    assert ids(mine) == list(range(2000))
 
-        async def again(backend: PostgresBackend) -> None:
-            del backend
-            await asyncio.to_thread(own.stop)
-            await asyncio.to_thread(own.start)
 
-        run(mine, write(event(1)), again, write(event(2)))
-        assert ids(mine) == [1, 2]
-    finally:
-        own.remove()
+def test_connections_that_lead_to_the_old_server_are_replaced(own: Postgres) -> None:
+    mine = own.database()
+
+    async def again(_: PostgresBackend) -> None:
+        await asyncio.to_thread(own.stop)
+        await asyncio.to_thread(own.start)
+
+    run(mine, write(event(1)), again, write(event(2)))
+    assert ids(mine) == [1, 2]
 
 
 def test_health_is_whether_the_store_answers(database: str) -> None:
