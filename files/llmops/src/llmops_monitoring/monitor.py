@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from threading import Lock
+from threading import RLock
 from typing import TYPE_CHECKING, Final
 
 from llmops_monitoring.config import MonitorConfig
@@ -138,6 +138,7 @@ class Monitor:
 
     def begin_anew(self) -> None:
         """Count from zero in a forked child."""
+        _PROCESS.lock = RLock()
         self._problems.begin_anew()
         self._recorder.begin_anew()
 
@@ -157,7 +158,7 @@ class _Process:
     """The monitor of this process, and why there is none."""
 
     def __init__(self) -> None:
-        self.lock = Lock()
+        self.lock = RLock()
         self.monitor: Monitor | None = None
         self.failure: str | None = None
 
