@@ -197,7 +197,7 @@ def test_metrics_are_in_the_registry_while_it_runs() -> None:
             "llmops_operations_total", {"operation": "work", "type": "llm_call"}
         )
 
-    initialize_monitoring(settings(prometheus_metrics=True), backend=Kept())
+    initialize_monitoring(settings(expose_metrics=True), backend=Kept())
     work()
     assert flush()
     assert told() == 1
@@ -227,6 +227,8 @@ def test_environment_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     assert initialize_monitoring() is None
 
 
+# Python warns since 3.12: that it goes well is what this shows.
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
 def test_forked_child_counts_from_zero() -> None:
     backend = Kept()
     config = MonitorConfig(storage=StorageConfig(flush_interval_seconds=0.02))

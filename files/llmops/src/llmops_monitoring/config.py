@@ -129,7 +129,7 @@ class MonitorConfig(BaseSettings):
     record_error_messages: bool = False
     """Whether the message of an exception is kept beside its type."""
 
-    prometheus_metrics: bool = False
+    expose_metrics: bool = False
     """Whether prometheus-client's registry has `llmops_…` metrics."""
 
     transport: Literal["in_process", "redis"] = "in_process"

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from threading import Lock
+from threading import RLock
 from typing import TYPE_CHECKING, Final
 
 from llmops_monitoring.config import MonitorConfig
@@ -59,7 +59,7 @@ class Monitor:
         self._problems = Problems()
         self._maker = EventMaker(config, self._problems)
         self._transport = transport or self._configured(backend)
-        self._metrics = _metrics(self._transport) if config.prometheus_metrics else None
+        self._metrics = _metrics(self._transport) if config.expose_metrics else None
         self._recorder = Recorder(config, self._transport.put, self._problems)
 
     def _configured(self, backend: StorageBackend | None) -> InProcessTransport:
@@ -138,6 +138,7 @@ class Monitor:
 
     def begin_anew(self) -> None:
         """Count from zero in a forked child."""
+        _PROCESS.lock = RLock()
         self._problems.begin_anew()
         self._recorder.begin_anew()
 
@@ -157,7 +158,7 @@ class _Process:
     """The monitor of this process, and why there is none."""
 
     def __init__(self) -> None:
-        self.lock = Lock()
+        self.lock = RLock()
         self.monitor: Monitor | None = None
         self.failure: str | None = None
 

@@ -290,6 +290,20 @@ def test_sample_of_nothing_is_nothing(measuring: Measuring) -> None:
     assert not memory.events
 
 
+def test_call_of_a_finalizer_does_not_wait_for_the_call_that_it_interrupts(
+    measuring: Measuring,
+) -> None:
+    class Finalized:
+        def __del__(self) -> None:
+            without_name()
+
+    memory = measuring(sample_rate=0)
+    held = [Finalized()]
+    with memory.recorder._lock:  # noqa: SLF001
+        held.clear()
+    assert memory.recorder.sampled_out == 1
+
+
 def test_services_agree_about_a_trace(measuring: Measuring) -> None:
     memory = measuring(sample_rate=0.5)
 

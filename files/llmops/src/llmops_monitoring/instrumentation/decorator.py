@@ -49,8 +49,7 @@ def monitor_llm(
 ) -> Any:
     """Measure each call of a function, with or without parentheses.
 
-    Functions, coroutine functions, generators, async generators, methods, static and class methods
-    stay what they are: result, exceptions, cancellation and signature are theirs.
+    Functions, coroutines, generators and methods of all kinds stay what they are.
 
     Args:
         operation_name: What the calls are called; the function's own name where it is not given.

@@ -3,7 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Mapping
-from threading import Lock
+from threading import RLock
 
 from llmops_monitoring.instrumentation.values import type_name
 
@@ -16,7 +16,8 @@ class Problems:
     def __init__(self) -> None:
         """Begin with none."""
         self._counts: Counter[str] = Counter()
-        self._lock = Lock()
+        # A signal handler or finalizer may interrupt who holds it, and have a problem itself.
+        self._lock = RLock()
         self.last: str | None = None
 
     def note(self, place: str, error: BaseException) -> None:
@@ -34,7 +35,7 @@ class Problems:
 
     def begin_anew(self) -> None:
         """Forget all, in a forked child, where another thread may have held the lock forever."""
-        self._lock = Lock()
+        self._lock = RLock()
         self._counts.clear()
         self.last = None
 

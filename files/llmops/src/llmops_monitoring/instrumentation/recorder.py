@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Callable
-from threading import Lock
+from threading import RLock
 from time import time
 from typing import Any, Final
 
@@ -36,7 +36,8 @@ class Recorder:
 
     def begin_anew(self) -> None:
         """Count from zero, in a forked child too, where a lock could be held forever."""
-        self._lock = Lock()
+        # A signal handler or finalizer may interrupt who holds it, and make a call itself.
+        self._lock = RLock()
         self.sampled_out = 0
         # Calls at the very end of the stack, where there is room for the application alone.
         self.missed = 0
@@ -59,9 +60,9 @@ class Recorder:
         """Hand over a call that gave `result`."""
         try:
             source: Source = call.source
-            plan = source.plan if source.bound_to is self else self.bind(source)
-            call.noted = plan.note(source, result, args, kwargs)
             if self._threshold is None or self._is_kept(call.trace_id):
+                plan = source.plan if source.bound_to is self else self.bind(source)
+                call.noted = plan.note(source, result, args, kwargs)
                 self._put(call)
         except Exception as error:
             self.swallow("recorder", error)

@@ -40,9 +40,8 @@ class ShippedPrices:
 @cache
 def shipped_prices() -> ShippedPrices:
     """Return the table that is shipped with this package."""
-    told = json.loads(
-        files("llmops_monitoring.instrumentation").joinpath("prices.json").read_text()
-    )
+    table = files("llmops_monitoring.instrumentation.collectors") / "prices.json"
+    told = json.loads(table.read_text())
     models = {name: Price.model_validate(price) for name, price in told["models"].items()}
     return ShippedPrices(date.fromisoformat(told["as_of"]), told["source"], models)
 
