@@ -33,8 +33,8 @@ lint: .venv/dev sanity ## Style and static checks of every file
 sanity: .venv/dev ## ansible-test sanity, in a copy where the collection has its proper path
 	@tools/sanity.sh
 
-units: .venv/dev .cache/tools compiler ## Tests of single parts: exporters, plugins, rules, contracts
-	@tools/suite.sh units --numprocesses=auto --dist=loadfile files/exporters/tests tests/unit tests/rules tests/scenarios tests/contract
+units: .venv/dev .cache/tools compiler ## Tests of single parts: exporters, the library, plugins, rules, contracts
+	@tools/suite.sh units --numprocesses=auto --dist=loadfile files/exporters/tests files/llmops/tests tests/unit tests/rules tests/scenarios tests/contract
 
 mock-month: .venv/dev .cache/tools ## Thirty usual days of the simulated server, over which no alert may fire
 	@LLM_MONITOR_USUAL_DAYS=30 pytest -q -ra tests/scenarios/test_days.py
@@ -51,8 +51,9 @@ test-gpu: ## Check the GPU exporter against nvidia-smi on a machine with GPUs (A
 test-gpu-wheels: ## Fetch what test-gpu needs on a machine without network, whose Python is GPU_PYTHON
 	@PYTHON='$(PYTHON)' GPU_PYTHON='$(GPU_PYTHON)' GPU_ARCH='$(GPU_ARCH)' tools/test_gpu.sh wheels
 
-bench: .venv/dev .cache/tools compiler engine ## Our exporters beside others, in the same run
-	@missed=0; for one in exporters gpu container vllm servers; do python bench/$$one.py || missed=1; done; exit $$missed
+bench: .venv/dev .cache/tools compiler engine ## Our exporters and the library beside others, in the same run
+	@missed=0; for one in bench/{exporters,gpu,container,vllm,servers}.py files/llmops/bench/overhead.py; do \
+	  python $$one || missed=1; done; exit $$missed
 
 docs: .venv/dev ## Write the generated documents again
 	@tools/docs.sh
@@ -70,7 +71,7 @@ clean: ## Remove .venv and .cache; images and the engine stay
 	@tools/venv.sh $(PYTHON) requirements.txt
 	@touch $@
 
-.venv/dev: .venv/ansible requirements-dev.txt files/exporters/pyproject.toml
+.venv/dev: .venv/ansible requirements-dev.txt files/exporters/pyproject.toml files/llmops/pyproject.toml
 	@tools/venv.sh $(PYTHON) requirements-dev.txt
 	@touch $@
 

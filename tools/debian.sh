@@ -3,7 +3,8 @@
 # They are not installed, so that no service of theirs starts.
 set -euo pipefail
 folder=$1
-packages=(prometheus prometheus-alertmanager prometheus-node-exporter docker-registry haproxy)
+packages=(prometheus prometheus-alertmanager prometheus-node-exporter docker-registry haproxy
+  redis-server redis-tools)
 
 if ! command -v apt-get >/dev/null; then
   echo "This machine has no Debian packages: tests take ${packages[*]} from the path." >&2
@@ -17,8 +18,8 @@ fi
 # PostgreSQL's server has its release in its name.
 server=$(apt-cache depends postgresql | awk '$1 == "Depends:" && $2 ~ /^postgresql-[0-9]/ {print $2}')
 packages+=("$server")
-# HAProxy and it are those whose libraries a machine may lack; a compiler of queries is not needed.
-mapfile -t lacking < <(apt-get install --simulate --no-install-recommends haproxy "$server" |
+# HAProxy, Redis and it are those whose libraries a machine may lack; a compiler of queries is not needed.
+mapfile -t lacking < <(apt-get install --simulate --no-install-recommends haproxy redis-server "$server" |
   awk '/^Inst lib/ && $2 !~ /llvm|z3/ {print $2}')
 rm -rf "$folder"
 mkdir -p "$folder/packages"

@@ -7,12 +7,13 @@ mapfile -t dockerfiles < <(git ls-files --cached --others --exclude-standard -- 
 step() { printf '  %-16s' "$1"; shift; if ! output=$("$@" 2>&1); then printf 'failed\n%s\n' "$output"; exit 1; fi; echo clean; }
 
 echo "lint"
-step ruff ruff check . files/exporters
-step ruff-format ruff format --check . files/exporters
+step ruff ruff check . files/exporters files/llmops
+step ruff-format ruff format --check . files/exporters files/llmops
 step mypy mypy
 step mypy-tools mypy tools docs/build bench
 step mypy-exporters mypy --config-file files/exporters/pyproject.toml files/exporters/src \
   files/exporters/tests/hardware
+step mypy-llmops mypy --config-file files/llmops/pyproject.toml files/llmops/src files/llmops/bench
 step yamllint yamllint --strict .
 step ansible-lint ansible-lint --offline
 step hadolint hadolint "${dockerfiles[@]}"

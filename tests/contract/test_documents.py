@@ -15,9 +15,11 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-WRITTEN = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "files/exporters/README.md")] + [
-    ROOT / "docs" / f"{name}.md" for name in ("architecture", "deployment", "development", "hardware", "operation")
-]
+PROJECTS = ("files/exporters", "files/llmops")
+WRITTEN = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+    *(ROOT / name / "README.md" for name in PROJECTS),
+] + [ROOT / "docs" / f"{name}.md" for name in ("architecture", "deployment", "development", "hardware", "operation")]
 DOCUMENTS = [*WRITTEN, *sorted((ROOT / "docs").rglob("*.md")), *sorted(ROOT.glob("roles/*/README.md"))]
 DOCUMENTS = list(dict.fromkeys(DOCUMENTS))
 INVENTORIES = sorted(ROOT.glob("inventories/**/*.yml"))
@@ -72,7 +74,7 @@ def alert_names() -> set[str]:
 
 @functools.cache
 def class_names() -> set[str]:
-    sources = [*ROOT.glob("files/exporters/src/**/*.py"), *ROOT.glob("plugins/**/*.py")]
+    sources = [*ROOT.glob("files/*/src/**/*.py"), *ROOT.glob("plugins/**/*.py")]
     return {name for path in sources for name in re.findall(r"^class (\w+)", path.read_text("utf-8"), re.MULTILINE)}
 
 

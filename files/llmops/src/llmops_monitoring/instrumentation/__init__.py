@@ -1,0 +1,1 @@
+"""What measures a call, on the thread that makes it."""

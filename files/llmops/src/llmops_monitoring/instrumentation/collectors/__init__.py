@@ -1,0 +1,1 @@
+"""What is read from a result: text, images, tokens and what they cost."""

@@ -1,0 +1,1 @@
+"""Where events are kept; a backend is found by its entry point."""

@@ -1,0 +1,1 @@
+"""How calls are delivered, in the background, to where they are kept."""

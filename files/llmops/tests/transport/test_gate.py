@@ -1,0 +1,47 @@
+import os
+import threading
+import time
+
+import pytest
+
+from llmops_monitoring.transport.gate import Gate
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_fork_waits_until_the_thread_waits() -> None:
+    gate = Gate()
+    working = threading.Event()
+    states = {"at work": False}
+
+    def work() -> None:
+        gate.enter()
+        states["at work"] = True
+        working.set()
+        time.sleep(0.1)
+        states["at work"] = False
+        gate.leave()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    working.wait()
+    child = os.fork()
+    if not child:
+        os._exit(states["at work"])
+    assert os.waitpid(child, 0)[1] == 0
+    thread.join()
+    # It is open again.
+    gate.enter()
+    gate.leave()
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_thread_that_forks_while_it_works_does_not_wait_for_itself() -> None:
+    gate = Gate()
+    gate.enter()
+    begin = time.monotonic()
+    child = os.fork()
+    if not child:
+        os._exit(0)
+    assert time.monotonic() - begin < 0.5
+    assert os.waitpid(child, 0)[1] == 0
+    gate.leave()
