@@ -53,7 +53,7 @@ rm recorded.om
 # As long as Prometheus' own get with a retention of thirty days: two hours three times tripled.
 LARGEST_BLOCK_SECONDS = 54 * 3600
 CONTAINED = ["--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--memory=1g", "--tmpfs=/tmp"]
-PASSING = ["--rm", "--interactive", "--network=none"]
+PASSING = ("--rm", "--interactive", "--network=none")
 _AGAIN = "the reason is above. `make demo` tries again."
 WRITER, LOADER, RECORDER = (f"llm-monitor-past-{name}" for name in ("writer", "loader", "recorder"))
 READY_SECONDS = 120
@@ -258,8 +258,8 @@ def main(days: float) -> None:
     if end < time.time() - RETENTION_SECONDS:
         return
     print(
-        f"Prometheus gets {days:g} {'day' if days == 1 else 'days'} of the simulated server's past. All of the above can be used meanwhile; Ctrl-C "
-        "leaves it without a past.",
+        f"Prometheus gets {days:g} {'day' if days == 1 else 'days'} of the simulated server's past. All of the above "
+        "can be used meanwhile; Ctrl-C leaves it without a past.",
         flush=True,
     )
     begun = time.monotonic()
