@@ -202,7 +202,7 @@ def record(demo: Demo, days: float, end: float) -> None:
         # Each finds the blocks that are there when it starts.
         with demo.recorder() as url:
             for first, last in _parts(end - days * 86400, end):
-                ask = partial(_values, url, first, last)
+                ask = partial(recorded.values, url, begin=first, end=last)
                 text = "".join(recorded.openmetrics(level, ask))
                 loaded = [*DOCKER, "exec", "--interactive", RECORDER, "sh", "-c", LOAD_RECORDED]
                 if subprocess.run(loaded, input=text, text=True, check=False).returncode:
@@ -216,10 +216,6 @@ def _parts(begin: float, end: float) -> Iterator[tuple[int, int]]:
         after = (first // LARGEST_BLOCK_SECONDS + 1) * LARGEST_BLOCK_SECONDS
         yield first, min(after - recorded.STEP, int(end // recorded.STEP) * recorded.STEP)
         first = after
-
-
-def _values(url: str, first: int, last: int, expression: str) -> list[recorded.Series]:
-    return recorded.values(url, expression, first, last, recorded.MOST_POINTS)
 
 
 def _docker(*arguments: str) -> str:
@@ -251,10 +247,10 @@ def _container(service: str) -> dict[str, Any]:
 
 def main(days: float) -> None:
     demo = Demo()
-    end = demo.begin()
     if demo.has_a_past():
         print("Prometheus has a past already; after `make demo-down` it gets another one.")
         return
+    end = demo.begin()
     if end < time.time() - RETENTION_SECONDS:
         return
     print(

@@ -58,7 +58,7 @@ def openmetrics(level: Sequence[Rule], ask: Callable[[str], Sequence[Series]]) -
     yield "# EOF\n"
 
 
-def values(url: str, expression: str, begin: int, end: int, most: int) -> list[Series]:
+def values(url: str, expression: str, begin: int, end: int) -> list[Series]:
     """Return what an expression gives at each step from one Unix time to another, both included.
 
     Args:
@@ -66,15 +66,14 @@ def values(url: str, expression: str, begin: int, end: int, most: int) -> list[S
         expression: What it is asked.
         begin: The first step.
         end: No step is after it.
-        most: Steps that are asked for at once; more of them need more of Prometheus' memory.
 
     Raises:
         RefusedError: When Prometheus refuses the expression.
         OSError: When it can't be reached.
     """
     whole: dict[frozenset[tuple[str, str]], Series] = {}
-    for first in range(begin, end + 1, most * STEP):
-        last = min(first + (most - 1) * STEP, end)
+    for first in range(begin, end + 1, MOST_POINTS * STEP):
+        last = min(first + (MOST_POINTS - 1) * STEP, end)
         data = urllib.parse.urlencode({"query": expression, "start": first, "end": last, "step": STEP}).encode()
         try:
             with urllib.request.urlopen(f"{url}/api/v1/query_range", data, timeout=1800) as answer:

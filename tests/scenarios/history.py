@@ -82,7 +82,7 @@ class History:
         return running_prometheus(self._folder, free_port(), *flags)
 
     def _ask(self, url: str, expression: str) -> list[Series]:
-        return recorded.values(url, expression, self._begin, self._end, recorded.MOST_POINTS)
+        return recorded.values(url, expression, self._begin, self._end)
 
 
 def seconds(duration: str) -> int:
