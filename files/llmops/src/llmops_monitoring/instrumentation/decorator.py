@@ -102,6 +102,8 @@ def _is_awaitable(function: Any) -> bool:
     return bool(inspect.unwrap(function).__code__.co_flags & inspect.CO_ITERABLE_COROUTINE)
 
 
+# This and the next say the same twice: what they shared would be another frame in every call of the
+# application, and in those at the very end of its stack, where there may be no room for one.
 def _wrap_function(function: Callable[..., Any], source: Source) -> Callable[..., Any]:
     @wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:

@@ -92,6 +92,12 @@ class Prices:
         return None
 
 
+@cache
+def _usual_prices() -> Prices:
+    """Return the shipped prices alone, sorted once and not for each call."""
+    return Prices()
+
+
 def _longest_first(prices: Mapping[str, Price]) -> list[tuple[str, Price]]:
     return sorted(
         ((name.lower(), price) for name, price in prices.items()), key=lambda one: -len(one[0])
@@ -132,5 +138,5 @@ class CostCollector(MetricCollector):
         metrics = found.metrics() if found else None
         if found is None or metrics is None:
             return {}
-        cost = Prices().cost(metrics, found.cost)
+        cost = _usual_prices().cost(metrics, found.cost)
         return {} if cost is None else {"cost": cost}
