@@ -7,20 +7,18 @@ import logging
 import math
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 from llmops_monitoring.call import Call
 from llmops_monitoring.config import MonitorConfig
-from llmops_monitoring.event import MetricEvent
 from llmops_monitoring.storage.base import StorageBackend
 from llmops_monitoring.transport import lifecycle
 from llmops_monitoring.transport.base import TransportStats
 from llmops_monitoring.transport.delivery import Delivery
 from llmops_monitoring.transport.gate import Gate, GatedSelector
 from llmops_monitoring.transport.link import Link
-from llmops_monitoring.transport.making import Making, Observer
+from llmops_monitoring.transport.making import Make, Making, Observer
 from llmops_monitoring.transport.queue import CallQueue
 from llmops_monitoring.transport.spill import Spill, SpillError
 
@@ -46,7 +44,7 @@ class InProcessTransport:
         self,
         backend: StorageBackend,
         config: MonitorConfig,
-        make: Callable[[Any], MetricEvent],
+        make: Make,
     ) -> None:
         """Deliver to `backend` what `make` makes of calls."""
         self._backend = backend
@@ -180,7 +178,7 @@ class _Worker:
         self,
         backend: StorageBackend,
         config: MonitorConfig,
-        make: Callable[[Any], MetricEvent],
+        make: Make,
         queue: CallQueue,
         spill_path: Path,
     ) -> None:
