@@ -25,6 +25,9 @@ from llmops_monitoring.transport.spill import Spill, SpillError
 _LOG = logging.getLogger(__name__)
 # How much longer than it was given `stop` waits for the thread to put everything down.
 _GRACE_SECONDS = 2.0
+# How long after a full batch the worker looks for the next one, and how often.
+_BUSY_SECONDS = 0.1
+_LOOK_SECONDS = 0.01
 # What a forked child must neither use nor let be finalized: sockets and files are the parent's too.
 _LEFT_TO_PARENT: list[object] = []
 
@@ -262,14 +265,23 @@ class _Worker:
         async with self._relieved(delivery):
             await self.link.open()
         hurried = False
+        busy_until = 0.0
         while not self._is_finished(delivery):
-            self._queue.rearm()
+            now = time.monotonic()
+            # Who puts pays for waking the loop: while batches fill quickly, it looks by itself.
+            looks = now < busy_until
+            self._queue.rearm(self._much if looks else None)
             if self._stopping and not hurried:
                 # The backend may have come back since the last try.
                 hurried = True
                 delivery.next_replay = 0.0
             if not self._is_due(delivery):
-                await self._wait_until_woken(self._next(delivery) - time.monotonic())
+                wait = self._next(delivery) - now
+                await self._wait_until_woken(min(wait, _LOOK_SECONDS) if looks else wait)
+                if looks and not self._is_due(delivery):
+                    continue
+            if len(self._queue) >= self._batch_size:
+                busy_until = time.monotonic() + _BUSY_SECONDS
             await self._work(delivery)
             self._answer()
         self._queue.close()
@@ -356,7 +368,7 @@ class _Worker:
 
     async def _relieve(self, delivery: Delivery) -> None:
         while True:
-            self._queue.rearm(max(self._config.max_queue_size // 2, 1))
+            self._queue.rearm(self._much)
             await self._wait_until_woken(self._config.storage.flush_interval_seconds)
             delivery.spill_queue()
 
@@ -369,6 +381,11 @@ class _Worker:
     @property
     def _batch_size(self) -> int:
         return self._config.storage.batch_size
+
+    @property
+    def _much(self) -> int:
+        """How many calls in the queue can't wait."""
+        return max(self._config.max_queue_size // 2, self._batch_size)
 
     def _answer(self) -> None:
         for flush in list(self.flushes):
