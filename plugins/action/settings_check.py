@@ -206,8 +206,8 @@ class _Check:
 
     def _of_logs(self, services: list[str] | None) -> list[str]:
         """Return why a host's logs would not arrive, as far as the inventory tells."""
-        monitoring_hosts = self.set_by_user.get("groups", {}).get("monitoring_hosts", [])
-        return _log_rules.reach_problems(self.settings, services, self.set_by_user.get("hostvars", {}), monitoring_hosts)
+        hosts, groups = self.set_by_user.get("hostvars", {}), self.set_by_user.get("groups", {})
+        return _log_rules.reach_problems(self.settings, services, hosts, groups.get("monitoring_hosts", []))
 
     def _registry_only(self) -> list[str]:
         """Return the components of which Debian has no package."""

@@ -29,8 +29,7 @@ def loki_problems(settings: Mapping[str, Any], services: Sequence[str] | None) -
     """Return what doesn't fit together among the variables of a host that runs Loki."""
     if services is not None and "loki" not in services:
         return []
-    problems = [*_retention(settings), *_store(settings), *_spread(settings)]
-    return problems
+    return [*_retention(settings), *_store(settings), *_spread(settings)]
 
 
 def _retention(settings: Mapping[str, Any]) -> Iterator[str]:
@@ -71,7 +70,8 @@ def _spread(settings: Mapping[str, Any]) -> Iterator[str]:
             yield f"loki_target is {target}, one part of a Loki on several hosts, which needs {' and '.join(lacking)}"
     if members and not (is_ip_address(address) and not _log_places.is_loopback(address)):
         yield (
-            f"loki_ring_members is set: loki_ring_address must be this host's IP address that they reach, not {address!r}"
+            "loki_ring_members is set: loki_ring_address must be this host's IP address that they reach, not "
+            f"{address!r}"
         )
 
 
@@ -136,14 +136,14 @@ def reach_problems(
     name = _log_places.loki_host(hosts, monitoring_hosts)
     if name is None:
         return [
-            "alloy is among llm_monitor_components, but no monitoring host runs loki: set alloy_loki_url, or take alloy "
-            "off the list"
+            "alloy is among llm_monitor_components, but no monitoring host runs loki: set alloy_loki_url, or take "
+            "alloy off the list"
         ]
     address = _log_places.loki_listens_on(hosts[name])
     if not _log_places.is_loopback(address):
         return []
     return [
         f"Loki on {name} listens on {address}, where this host's Alloy can't reach it: give {name} a "
-        "loki_listen_address that only your hosts reach, or set alloy_loki_url to a proxy in front of it, or take alloy "
-        "off llm_monitor_components (docs/logs.md)"
+        "loki_listen_address that only your hosts reach, or set alloy_loki_url to a proxy in front of it, or take "
+        "alloy off llm_monitor_components (docs/logs.md)"
     ]

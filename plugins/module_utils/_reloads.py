@@ -55,8 +55,7 @@ def last_reload(service: str, url: str) -> Reload:
     except (http.client.HTTPException, OSError, ValueError) as error:
         raise NotYet(f"{url} can't be read: {_reason(error)}") from error
     successful, success_time = (
-        _value(f"{families_of(service)}_{what}", text, url)
-        for what in ("successful", "success_timestamp_seconds")
+        _value(f"{families_of(service)}_{what}", text, url) for what in ("successful", "success_timestamp_seconds")
     )
     return Reload(successful == 1, success_time)
 
