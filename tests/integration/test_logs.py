@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the llmops.monitoring authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The folders of Loki and Alloy as their roles place them; no image of theirs can be had, so stand-ins play checkers."""
+"""The folders of Loki and Alloy as their roles place them. No image of theirs can be had: stand-ins play checkers."""
 
 from __future__ import annotations
 

@@ -9,16 +9,15 @@ from typing import Any
 
 import pytest
 from ansible.errors import AnsibleFilterError
-from ansible_collections.llmops.monitoring.plugins.filter.alloy_targets import alloy_targets
 from ansible_collections.llmops.monitoring.plugins.filter.expected_targets import expected_targets
 from ansible_collections.llmops.monitoring.plugins.filter.exporter_failures import WORDS, exporter_failures
 from ansible_collections.llmops.monitoring.plugins.filter.exporter_targets import exporter_targets
 from ansible_collections.llmops.monitoring.plugins.filter.host_services import host_services
-from ansible_collections.llmops.monitoring.plugins.filter.loki_url import loki_url
 from ansible_collections.llmops.monitoring.plugins.filter.mirrored import mirrored
 from ansible_collections.llmops.monitoring.plugins.filter.own_address import own_address
 from ansible_collections.llmops.monitoring.plugins.filter.usual_exporters import usual_exporters
 from ansible_collections.llmops.monitoring.plugins.filter.without_secrets import without_secrets
+from ansible_collections.llmops.monitoring.plugins.module_utils._log_places import alloy_targets, loki_url
 
 CATALOGUE = {"exporters": ["gpu_hosts", "monitoring_hosts"], "prometheus": ["monitoring_hosts"]}
 EXPORTERS = {
