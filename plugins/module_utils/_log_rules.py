@@ -54,8 +54,10 @@ def _store(settings: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _is_day(value: Any) -> bool:
+    if not isinstance(value, str) or not re.fullmatch(r"\d{4}-\d\d-\d\d", value):
+        return False
     try:
-        return isinstance(value, str) and datetime.date.fromisoformat(value) > datetime.date(2024, 1, 1)
+        return datetime.date.fromisoformat(value) > datetime.date(2024, 1, 1)
     except ValueError:
         return False
 

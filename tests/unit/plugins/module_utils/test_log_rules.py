@@ -47,3 +47,12 @@ def test_logs_need_somebody_who_takes_them() -> None:
     for watcher in (None, {"llm_monitor_components": ["prometheus"]}, {"llm_monitor_image_source": "distro"}):
         (problem,) = problems(watcher)
         assert "no monitoring host runs loki: set alloy_loki_url" in problem
+
+
+@pytest.mark.parametrize("day", ["20261201", "2026-13-01", "2024-01-01", "2026-12-1", "2026-12-01 ", 20261201, "soon"])
+def test_only_a_day_to_come_begins_a_period(day: Any) -> None:
+    settings = {"loki_s3_bucket": "logs", "loki_s3_from": day}
+    (problem,) = rules.loki_problems(settings, ["loki"])
+    assert problem.startswith(f"loki_s3_from is {str(day)!r}: must be a day")
+    assert rules.loki_problems({**settings, "loki_s3_from": "2026-12-01"}, ["loki"]) == []
+    assert rules.loki_problems(settings, ["prometheus"]) == []
