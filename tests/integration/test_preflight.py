@@ -60,6 +60,11 @@ def taken() -> Iterator[int]:
         ({"prometheus_retention_time": "a month"}, ["prometheus_retention_time", "'a month'", "15d"]),
         ({"prometheus_retention_size": "much"}, ["prometheus_retention_size", "'much'", "50GB"]),
         ({"llm_monitor_components": ["grafana"]}, ["grafana", "Debian"]),
+        ({"llm_monitor_components": ["prometheus", "loki", "alloy"]}, ["'loki'", "'alloy'", "Debian has no package"]),
+        (
+            {"llm_monitor_image_source": "registry", "loki_port": 23001, "alloy_port": 23003},
+            ["loki_port and prometheus_port are both 23001", "alertmanager_port and alloy_port are both 23003"],
+        ),
         ({"llm_monitor_image_source": "bundle"}, ["llm_monitor_bundle"]),
         ({"llm_monitor_min_free_bytes": 10**18}, ["llm_monitor_min_free_bytes", "free"]),
         ({"exporters_listen_address": "0.0.0.0"}, ["exporters_bearer_token"]),

@@ -17,6 +17,7 @@ from ansible_collections.llmops.monitoring.plugins.filter.mirrored import mirror
 from ansible_collections.llmops.monitoring.plugins.filter.own_address import own_address
 from ansible_collections.llmops.monitoring.plugins.filter.usual_exporters import usual_exporters
 from ansible_collections.llmops.monitoring.plugins.filter.without_secrets import without_secrets
+from ansible_collections.llmops.monitoring.plugins.module_utils._log_places import alloy_targets, loki_url
 
 CATALOGUE = {"exporters": ["gpu_hosts", "monitoring_hosts"], "prometheus": ["monitoring_hosts"]}
 EXPORTERS = {
@@ -395,3 +396,36 @@ def test_every_reason_of_a_failure_has_words() -> None:
     source = Path(__file__).resolve().parents[4] / "files/exporters/src/llm_monitor/base/upstream/errors.py"
     reasons = re.findall(r'^    [A-Z_]+ = "(\w+)"$', source.read_text(), re.MULTILINE)
     assert sorted(WORDS) == sorted(reasons)
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ({}, "http://watch:23002"),
+        ({"ansible_host": "10.0.0.20", "loki_port": 3100}, "http://10.0.0.20:3100"),
+        ({"ansible_host": "10.0.0.20", "exporters_scrape_address": "2001:db8::1"}, "http://[2001:db8::1]:23002"),
+        ({"llm_monitor_components": ["prometheus"]}, ""),
+        ({"llm_monitor_image_source": "distro"}, ""),
+        ({"llm_monitor_image_source": "distro", "llm_monitor_components": ["loki"]}, "http://watch:23002"),
+    ],
+)
+def test_logs_go_to_the_first_monitoring_host_that_runs_loki(host: dict[str, Any], expected: str) -> None:
+    assert loki_url({"watch": host}, ["watch"]) == expected
+    assert loki_url({"none": {"llm_monitor_components": []}, "watch": host}, ["none", "watch"]) == expected
+    assert loki_url({}, []) == ""
+
+
+def test_alloys_are_scraped_where_they_can_be_reached() -> None:
+    hosts: dict[str, dict[str, Any]] = {
+        "watch": {},
+        "loopback": {},
+        "gpu-01": {"alloy_listen_address": "0.0.0.0", "ansible_host": "10.0.0.11"},
+        "gpu-02": {"alloy_listen_address": "10.0.0.12", "alloy_port": 9999},
+        "without": {"alloy_listen_address": "0.0.0.0", "llm_monitor_components": ["exporters"]},
+    }
+    assert alloy_targets(hosts, [*hosts, "watch"], "watch", ["prometheus", "alloy"]) == [
+        {"targets": ["10.0.0.11:23004"], "labels": {"instance": "gpu-01"}},
+        {"targets": ["gpu-02:9999"], "labels": {"instance": "gpu-02"}},
+        {"targets": ["alloy:12345"], "labels": {"instance": "watch"}},
+    ]
+    assert alloy_targets(hosts, ["watch"], "watch", ["prometheus"]) == []

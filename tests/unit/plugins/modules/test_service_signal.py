@@ -174,6 +174,14 @@ def test_it_waits_until_the_service_says_that_it_reloaded(
     assert prometheus.paths == ["/metrics"] * looks
 
 
+def test_alloy_tells_it_by_names_of_its_own(telling: Callable[[], TellingService]) -> None:
+    alloy = telling()
+    alloy.before = metrics(1, 2.5).replace("prometheus_config_last_reload", "alloy_config_last_load")
+    assert _reloads.last_reload("alloy", alloy.url) == _reloads.Reload(successful=True, success_time=2.5)
+    with pytest.raises(_reloads.NotYet, match="has no prometheus_config_last_reload_successful"):
+        _reloads.last_reload("prometheus", alloy.url)
+
+
 def test_a_refusal_is_told_at_once(send: Any, prometheus: TellingService) -> None:
     prometheus.after = [metrics(1, 1795247054.6973445), metrics(0, 1795247054.6973445)]
     result = send("prometheus", metrics={"prometheus": prometheus.url}, timeout=600)
