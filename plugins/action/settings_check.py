@@ -20,7 +20,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.llmops.monitoring.plugins.lookup.bundle_images import bundle_images
 from ansible_collections.llmops.monitoring.plugins.module_utils import _exporter_rules, _model_settings
 from ansible_collections.llmops.monitoring.plugins.module_utils import _settings_rules as rules
-from ansible_collections.llmops.monitoring.plugins.plugin_utils import _config_secrets, _role_settings
+from ansible_collections.llmops.monitoring.plugins.plugin_utils import _config_secrets, _grafana_rules, _role_settings
 from ansible_collections.llmops.monitoring.plugins.plugin_utils._origin import origin_of
 
 COLLECTION = Path(__file__).resolve().parents[2]
@@ -177,6 +177,7 @@ class _Check:
             ),
             *_exporter_rules.secret_problems(self.settings.get("exporters_settings")),
             *self._of_exporters_settings(),
+            *_grafana_rules.problems(self.settings, os.path.isfile),
             *_exporter_rules.address_problems(self.settings),
             *_exporter_rules.reach_problems(self.settings),
             *_exporter_rules.network_problems(self.settings.get("exporters_networks")),

@@ -38,6 +38,8 @@ _REGISTRY = re.compile(
 _VERSION = re.compile(r"\d+(?:\.\d+)*")
 _FINGERPRINT = re.compile(r"[0-9A-Fa-f]{40}|(?:[0-9A-Fa-f]{4} +){9}[0-9A-Fa-f]{4}")
 _BEARER_TOKEN = re.compile(r"[\x21-\x7e]+")
+_PASSWORD = re.compile(r"\S.{6,}\S")
+_SECRET_KEY = re.compile(r"[\x21-\x7e]{16,}")
 _REFERENCE_WITH_REGISTRY = re.compile(r"(?:localhost|[^/\s]*[.:][^/\s]*)/\S+")
 
 # Debian has no package of them, and its `loki` is a genetics program.
@@ -170,6 +172,14 @@ RULES: Mapping[tuple[str, str], Rule] = {
     ("_socket", "path"): _PATH,
     ("_expected", "int"): Rule("a whole number from 0 to 1024", _within(0, 1024)),
     **{end: Rule(*rule) for end, rule in _model_settings.RULES.items()},
+    ("grafana_admin_password", "str"): Rule(
+        "text of 8 characters or more on one line, without spaces at its ends; quote it if it is a number",
+        _matches(_PASSWORD),
+    ),
+    ("grafana_secret_key", "str"): Rule(
+        "text of 16 characters or more, ASCII letters, digits and signs without spaces; quote it if it is a number",
+        _matches(_SECRET_KEY),
+    ),
     ("_bearer_token", "str"): Rule(
         "text of ASCII letters, digits and signs without spaces; quote it if it is a number", _matches(_BEARER_TOKEN)
     ),
