@@ -17,7 +17,7 @@ import ssl
 import urllib.error
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
 from ansible.module_utils.urls import open_url
 
@@ -63,12 +63,16 @@ class FinalError(GrafanaError):
     final = True
 
 
+class _TooLong(Exception):
+    """An answer has more bytes than are read."""
+
+
 class GrafanaClient:
     """Asks one Grafana; every call may raise GrafanaError."""
 
     def __init__(self, params: Mapping[str, Any], timeout: float) -> None:
         parts = urlsplit(params["url"])
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        if parts.scheme not in ("http", "https") or not parts.hostname or not _has_port(parts):
             raise FinalError(f"{params['url']} is no address of a Grafana; give one such as http://127.0.0.1:3000.")
         if "@" in parts.netloc:
             raise FinalError("The url carries credentials; give them as username and password, where they stay hidden.")
@@ -101,13 +105,15 @@ class GrafanaClient:
         data = None if body is None else json.dumps(body)
         try:
             with open_url(full, method=method, data=data, headers=headers, **self._options) as response:
-                content = response.read(LARGEST_ANSWER + 1)
+                content = _whole(response)
         except urllib.error.HTTPError as error:
             raise self._refusal(address, error) from error
         except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
             raise self._unreachable(error) from error
-        if len(content) > LARGEST_ANSWER:
-            raise GrafanaError(f"{address} answers with more than {LARGEST_ANSWER >> 20} MiB, which is not read.")
+        except _TooLong as error:
+            raise GrafanaError(
+                f"{address} answers with more than {LARGEST_ANSWER >> 20} MiB, which is not read."
+            ) from error
         try:
             return json.loads(content)
         except (ValueError, RecursionError) as error:
@@ -161,6 +167,25 @@ class GrafanaClient:
             f"Grafana at {self.url} does not answer: {words}. See whether it runs, whether it listens at this address "
             "and port, and whether a firewall stands between."
         )
+
+
+def _has_port(parts: SplitResult) -> bool:
+    """Tell whether an address has a port that can be one, or none."""
+    try:
+        return parts.port != 0
+    except ValueError:
+        return False
+
+
+def _whole(response: Any) -> bytes:
+    """Return all of an answer; _TooLong for one that is too long, IncompleteRead for one that ends early."""
+    content: bytes = response.read(LARGEST_ANSWER + 1)
+    if len(content) > LARGEST_ANSWER:
+        raise _TooLong
+    # Told how much to read, it does not tell by itself that there was less than announced.
+    if getattr(response, "length", None):
+        raise http.client.IncompleteRead(content)
+    return content
 
 
 def _content_of(error: urllib.error.HTTPError) -> bytes:

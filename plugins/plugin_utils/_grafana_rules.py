@@ -47,6 +47,6 @@ def _of_accounts(accounts: Any) -> Iterator[str]:
         path = str(entry.get("token_file") or "/")
         if not path.startswith("/"):
             yield (
-                f"grafana_service_accounts has the token_file {path!r}: must be an absolute path on the machine that runs "
-                "Ansible, such as {{ inventory_dir }}/secrets/grafana_token.txt"
+                f"grafana_service_accounts has the token_file {path!r}: must be an absolute path on the machine that "
+                "runs Ansible, such as {{ inventory_dir }}/.secrets/grafana_token"
             )

@@ -104,8 +104,8 @@ def test_the_container_has_the_least_that_it_needs(grafana: Place) -> None:
 def test_secrets_are_made_once_and_lie_apart(grafana: Place, tmp_path: Path) -> None:
     placed = grafana()
     made = {path.name: path for path in (tmp_path / "secrets").iterdir()}
-    assert set(made) == {"grafana_admin_password.txt", "grafana_secret_key.txt"}
-    password = made["grafana_admin_password.txt"].read_text().strip()
+    assert set(made) == {"grafana_admin_password", "grafana_secret_key"}
+    password = made["grafana_admin_password"].read_text().strip()
     assert len(password) == 32
     assert {stat.S_IMODE(path.stat().st_mode) for path in made.values()} == {0o600}
     assert stat.S_IMODE((tmp_path / "secrets").stat().st_mode) == 0o700
@@ -133,7 +133,7 @@ def test_made_secrets_are_taken_for_no_inventory(tmp_path: Path) -> None:
     play.write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": [imported, show]}]))
     shown = ansible("ansible-playbook", "-i", inventory, play)
     assert '"msg": 32' in shown.stdout
-    assert (inventory / "secrets/mon1/grafana_admin_password.txt").is_file()
+    assert (inventory / ".secrets/mon1/grafana_admin_password").is_file()
 
     listed = ansible("ansible-inventory", "-i", inventory, "--list")
     assert json.loads(listed.stdout)["_meta"]["hostvars"].keys() == {"mon1"}
