@@ -24,10 +24,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from llmops_monitoring import StorageConfig
 from llmops_monitoring.event import MetricEvent
 from llmops_monitoring.storage.postgres import PostgresBackend
+from pydantic import SecretStr
 
 Place = Callable[..., Any]
 PROJECT = "llm-monitor-test-events"
-VERIFY = ["exec", "-T", "event_store_keeper", "python3", "-m", "llmops_monitoring.storage.keeper", "--verify"]
+VERIFY = ["exec", "-T", "event-store-keeper", "python3", "-m", "llmops_monitoring.storage.keeper", "--verify"]
 PLANTED = "planted-in-an-event"
 BEGUN = datetime.now(UTC)
 
@@ -91,7 +92,7 @@ class Store:
         """Write as an application does."""
 
         async def main() -> None:
-            config = StorageConfig(backend="postgres", connection_string=self.url("writer", mark))
+            config = StorageConfig(backend="postgres", connection_string=SecretStr(self.url("writer", mark)))
             backend = PostgresBackend(config)
             await backend.initialize()
             await backend.write_batch(events)
@@ -171,13 +172,13 @@ def test_applications_write_and_dashboards_read(store: Store) -> None:
     told = store.logs()
     assert "database system was shut down at" in told
     assert not [word for word in ("first'", "second'", PLANTED, "INSERT", "ALTER ROLE") if word in told]
-    lines = [json.loads(line) for line in re.findall(r"(?m)^event_store_keeper-1 +\| (\{.*\})$", told)]
+    lines = [json.loads(line) for line in re.findall(r"(?m)^event-store-keeper-1 +\| (\{.*\})$", told)]
     assert "the event store is in order" in {line["event"] for line in lines}
 
 
 def test_processes_have_no_power(store: Store) -> None:
     store.roll_out("first")
-    for service in ("event_store", "event_store_keeper"):
+    for service in ("event_store", "event-store-keeper"):
         container = store.compose("ps", "--quiet", service).decode().strip()
         found = json.loads(subprocess.check_output(["docker", "inspect", container]))[0]
         status = Path(f"/proc/{found['State']['Pid']}/status").read_text()
@@ -198,7 +199,7 @@ def test_a_dump_is_restored_into_an_empty_store(store: Store) -> None:
     store.compose("down", "--volumes", "--timeout", "30")
     store.up()
     assert store.ids("first") == []
-    store.compose("stop", "event_store_keeper")
+    store.compose("stop", "event-store-keeper")
     at = ["exec", "-T", "event_store"]
     store.compose(*at, "dropdb", "--username=postgres", "--force", "llmops")
     store.compose(*at, "createdb", "--username=postgres", "--owner=llmops_owner", "llmops")

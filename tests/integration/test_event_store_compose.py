@@ -52,14 +52,14 @@ def test_each_container_has_what_it_needs_and_no_more(placed: Callable[..., Any]
     folder = placed(**SECRETS)
     read = composed(folder)
     services = read["services"]
-    assert set(services) == {"event_store", "event_store_keeper"}
+    assert set(services) == {"event_store", "event-store-keeper"}
     assert list(read["volumes"]) == ["event-store-data"]
     for service in services.values():
         assert (service["user"], service["read_only"], service["cap_drop"]) == ("999:999", True, ["ALL"])
         assert service["security_opt"] == ["no-new-privileges:true"]
         assert int(service["mem_limit"]) > 0
         assert service["healthcheck"]["test"][0] == "CMD"
-    store, keeper = services["event_store"], services["event_store_keeper"]
+    store, keeper = services["event_store"], services["event-store-keeper"]
     (port,) = store["ports"]
     assert (port["host_ip"], port["published"], port["target"]) == ("127.0.0.1", "23005", 5432)
     assert "ports" not in keeper
