@@ -18,7 +18,11 @@ from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 from ansible_collections.llmops.monitoring.plugins.lookup.bundle_images import bundle_images
-from ansible_collections.llmops.monitoring.plugins.module_utils import _exporter_rules, _model_settings
+from ansible_collections.llmops.monitoring.plugins.module_utils import (
+    _event_store_rules,
+    _exporter_rules,
+    _model_settings,
+)
 from ansible_collections.llmops.monitoring.plugins.module_utils import _settings_rules as rules
 from ansible_collections.llmops.monitoring.plugins.plugin_utils import _config_secrets, _grafana_rules, _role_settings
 from ansible_collections.llmops.monitoring.plugins.plugin_utils._origin import origin_of
@@ -184,6 +188,7 @@ class _Check:
             *_exporter_rules.endpoint_problems(self.settings.get("exporters_vllm_endpoints")),
             *_exporter_rules.mock_problems(self.settings, self._exporters()),
             *_exporter_rules.source_problems(self.settings, services),
+            *_event_store_rules.problems(self.settings, services),
             *self._of_secrets(),
             *_exporter_rules.exposure_problems(self.settings, services),
             *rules.alert_problems(self.settings.get("prometheus_alerts"), catalogue),
