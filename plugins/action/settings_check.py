@@ -21,6 +21,7 @@ from ansible_collections.llmops.monitoring.plugins.lookup.bundle_images import b
 from ansible_collections.llmops.monitoring.plugins.module_utils import (
     _event_store_rules,
     _exporter_rules,
+    _log_rules,
     _model_settings,
 )
 from ansible_collections.llmops.monitoring.plugins.module_utils import _settings_rules as rules
@@ -162,7 +163,7 @@ class _Check:
             return []
         unknown = [word for word in (value if isinstance(value, list) else [value]) if word not in choices]
         if name == "llm_monitor_components" and self._value("llm_monitor_image_source") == "distro":
-            return [word for word in unknown if word not in rules.WITHOUT_DEBIAN_PACKAGE]
+            return [word for word in unknown if word not in self._registry_only()]
         return unknown
 
     def _between(self) -> list[str]:
@@ -191,6 +192,9 @@ class _Check:
             *_event_store_rules.problems(self.settings, services),
             *self._of_secrets(),
             *_exporter_rules.exposure_problems(self.settings, services),
+            *_log_rules.loki_problems(self.settings, services),
+            *_log_rules.alloy_problems(self.settings, services),
+            *self._of_logs(services),
             *rules.alert_problems(self.settings.get("prometheus_alerts"), catalogue),
             *_model_settings.host_problems(self.settings, self.set_by_user.get("groups", {}).get("all", [])),
         ]
@@ -199,13 +203,22 @@ class _Check:
         """Return what the image source lacks, if images are wanted at all."""
         if "images" not in self.roles.roles:
             return []
-        lacking = rules.source_problems(self.settings, os.path.isfile)
+        lacking = rules.source_problems(self.settings, os.path.isfile, self._registry_only())
         if lacking or self.settings.get("llm_monitor_image_source") != "bundle":
             return lacking
         try:
             return rules.bundle_problems(self.settings, services, bundle_images(self.settings["llm_monitor_bundle"]))
         except AnsibleError as error:
             return [str(error)]
+
+    def _of_logs(self, services: list[str] | None) -> list[str]:
+        """Return why a host's logs would not arrive, as far as the inventory tells."""
+        hosts, groups = self.set_by_user.get("hostvars", {}), self.set_by_user.get("groups", {})
+        return _log_rules.reach_problems(self.settings, services, hosts, groups.get("monitoring_hosts", []))
+
+    def _registry_only(self) -> list[str]:
+        """Return the components of which Debian has no package."""
+        return list(self.roles.computed_values.get("llm_monitor_registry_only", []))
 
     def _of_exporters_settings(self) -> list[str]:
         """Return what exporters_settings has that means nothing to any exporter."""

@@ -6,7 +6,8 @@
 
 Prometheus (cmd/prometheus/main.go, reloadConfig) and Alertmanager (config/coordinator.go, Reload) set
 <service>_config_last_reload_successful to 1 or 0 at the end of each reload, and after a successful one
-<service>_config_last_reload_success_timestamp_seconds to the clock's nanoseconds.
+<service>_config_last_reload_success_timestamp_seconds to the clock's nanoseconds. Alloy does the same with
+alloy_config_last_load_successful and alloy_config_last_load_success_timestamp_seconds.
 
 Note that this is a private module utility: it may change in any release of the collection.
 """
@@ -24,6 +25,8 @@ from ansible.module_utils.urls import open_url
 
 REQUEST_TIMEOUT = 5.0
 INTERVAL = 0.2
+# What the families of a service start with that does not name them as the others do.
+_OTHER_NAMES = {"alloy": "alloy_config_last_load"}
 
 
 class NotYet(Exception):
@@ -52,10 +55,14 @@ def last_reload(service: str, url: str) -> Reload:
     except (http.client.HTTPException, OSError, ValueError) as error:
         raise NotYet(f"{url} can't be read: {_reason(error)}") from error
     successful, success_time = (
-        _value(f"{service}_config_last_reload_{what}", text, url)
-        for what in ("successful", "success_timestamp_seconds")
+        _value(f"{families_of(service)}_{what}", text, url) for what in ("successful", "success_timestamp_seconds")
     )
     return Reload(successful == 1, success_time)
+
+
+def families_of(service: str) -> str:
+    """Return what the names of the metrics start with by which a service tells of its last reload."""
+    return _OTHER_NAMES.get(service, f"{service}_config_last_reload")
 
 
 class Reloads:
@@ -84,10 +91,10 @@ class Reloads:
         # One that had failed before may not have begun yet, or have failed again. One that started anew has not read
         # anything yet.
         if before.successful and not now.successful and not anew:
-            raise Refused(f"{service} refused it: {service}_config_last_reload_successful is 0 ({self.urls[service]}).")
+            raise Refused(f"{service} refused it: {families_of(service)}_successful is 0 ({self.urls[service]}).")
         raise NotYet(
             f"{self.urls[service]} shows no successful reload since then, and "
-            f"{service}_config_last_reload_successful {now.successful:d}"
+            f"{families_of(service)}_successful {now.successful:d}"
         )
 
     def _ask(self, judge: Callable[[str, Reload], None]) -> list[str]:

@@ -41,9 +41,6 @@ _PASSWORD = re.compile(r"(?:[\x21-\x7e]{16,})?")
 _BEARER_TOKEN = re.compile(r"[\x21-\x7e]+")
 _REFERENCE_WITH_REGISTRY = re.compile(r"(?:localhost|[^/\s]*[.:][^/\s]*)/\S+")
 
-# Debian has no package of them, and its `loki` is a genetics program.
-WITHOUT_DEBIAN_PACKAGE = ("grafana", "loki", "alloy")
-
 # Everywhere else, a parameter of an alert that is between 0 and 1 is a share. These are seconds, and requests a second.
 _WITHOUT_SHARES = ("ClockSkew", "VllmPreemptions")
 
@@ -148,6 +145,9 @@ RULES: Mapping[tuple[str, str], Rule] = {
     ("_retention_days", "int"): Rule("a whole number of days from 1 to 36500", _within(1, 36500)),
     ("_wait", "str"): Rule("a duration such as 0s, 30s or 5m", lambda value: seconds(value) is not None),
     ("_size", "str"): Rule("a size in B, KB, MB, GB, TB, PB or EB, such as 512MB or 50GB", _matches(_SIZE)),
+    ("_mb", "int"): _NUMBER,
+    ("_streams", "int"): _NUMBER,
+    ("_per_second", "int"): _NUMBER,
     ("_bytes", "int"): Rule("a whole number of bytes", _within(0, 2**63 - 1)),
     ("_memory", "str"): Rule("a container's memory, such as 128m or 4g", _matches(_CONTAINER_MEMORY)),
     ("_cpus", "float"): Rule("a number of CPUs above zero, such as 0.5", _is_positive),
@@ -156,6 +156,7 @@ RULES: Mapping[tuple[str, str], Rule] = {
     ("_url_base", "str"): _SHOWN_URL,
     ("_litellm_url", "str"): _SERVICE_URL,
     ("_langfuse_url", "str"): _SERVICE_URL,
+    ("_loki_url", "str"): _SERVICE_URL,
     ("_langfuse_database", "str"): _DATABASE_URL,
     ("_index", "str"): _URL,
     ("_mirror", "str"): _URL,
@@ -245,8 +246,13 @@ def scrape_problems(settings: Mapping[str, Any]) -> list[str]:
     return []
 
 
-def source_problems(settings: Mapping[str, Any], is_file: Callable[[str], bool]) -> list[str]:
-    """Return what the chosen image source lacks; `is_file` looks on the controller."""
+def source_problems(
+    settings: Mapping[str, Any], is_file: Callable[[str], bool], registry_only: Sequence[str]
+) -> list[str]:
+    """Return what the chosen image source lacks; `is_file` looks on the controller.
+
+    `registry_only` are the components of which Debian has no package.
+    """
     source, bundle = settings.get("llm_monitor_image_source"), settings.get("llm_monitor_bundle")
     if source == "bundle" and not bundle:
         return [
@@ -262,7 +268,7 @@ def source_problems(settings: Mapping[str, Any], is_file: Callable[[str], bool])
         return [
             f"llm_monitor_components has {component!r}: Debian has no package of it, so the image source distro can't "
             "bring it; take it off the list, or set llm_monitor_image_source to registry or bundle"
-            for component in WITHOUT_DEBIAN_PACKAGE
+            for component in registry_only
             if component in (settings.get("llm_monitor_components") or [])
         ]
     return []

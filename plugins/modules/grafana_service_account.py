@@ -74,7 +74,7 @@ EXAMPLES = r"""
     username: admin
     password: "{{ grafana_password }}"
     name: reports
-    token_file: "{{ inventory_dir }}/.secrets/grafana_reports"
+    token_file: "{{ llm_monitor_generated_secrets }}/grafana_reports"
 
 - name: A program that is gone has no account
   llmops.monitoring.grafana_service_account:
@@ -83,7 +83,7 @@ EXAMPLES = r"""
     password: "{{ grafana_password }}"
     name: reports
     state: absent
-    token_file: "{{ inventory_dir }}/.secrets/grafana_reports"
+    token_file: "{{ llm_monitor_generated_secrets }}/grafana_reports"
 """
 
 RETURN = r"""

@@ -48,5 +48,5 @@ def _of_accounts(accounts: Any) -> Iterator[str]:
         if not path.startswith("/"):
             yield (
                 f"grafana_service_accounts has the token_file {path!r}: must be an absolute path on the machine that "
-                "runs Ansible, such as {{ inventory_dir }}/.secrets/grafana_token"
+                "runs Ansible, such as {{ llm_monitor_generated_secrets }}/grafana_token"
             )

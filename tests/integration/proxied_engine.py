@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import jinja2
 import pytest
 from ansible_collections.llmops.monitoring.tests.integration.programs import wait_for
 from ansible_collections.llmops.monitoring.tests.serving import serving
@@ -23,6 +24,7 @@ from ansible_collections.llmops.monitoring.tests.serving import serving
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGURATION = ROOT / "templates/docker_socket_proxy/haproxy.cfg.j2"
 PROXY_SOCKET, ENGINE_SOCKET = "unix@/run/docker-proxy/docker.sock", "unix@/run/docker.sock"
+LOGS_SOCKET = "unix@/run/docker-logs/docker.sock"
 # The idle times of the real configuration, shortened so that a test can wait for their end.
 SHORT = {"timeout client 30s": "timeout client 1s", "timeout server 30s": "timeout server 1s"}
 
@@ -47,7 +49,7 @@ class Engine:
         self.requests.append(line.removesuffix(" HTTP/1.1").removesuffix(" HTTP/1.0"))
         if self.hangs:
             connection.recv(1)
-        elif line.split(" ")[1].partition("?")[0].endswith("/events"):
+        elif line.split(" ")[1].partition("?")[0].endswith("/events") or "follow=1" in line:
             self.streams.append(connection)
             connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n")
             connection.recv(1)
@@ -82,10 +84,17 @@ def recording(path: Path) -> Iterator[Engine]:
 
 @contextmanager
 def proxied(folder: Path, engine: Path, changes: Mapping[str, str] | None = None) -> Iterator[Path]:
-    """Give the socket of a proxy in front of the engine's socket; `changes` replace parts of its configuration."""
-    text = CONFIGURATION.read_text(encoding="utf-8").replace("{{ llm_monitor_managed }}", "A test's.")
+    """Give the exporters' socket of a proxy in front of the engine's socket; Alloy's is `logs_of` it.
+
+    `changes` replace parts of its configuration.
+    """
+    text = configured(["docker_socket_proxy", "alloy"])
     listening = folder / "proxy.sock"
-    places = {PROXY_SOCKET: f"unix@{listening}", ENGINE_SOCKET: f"unix@{engine}"}
+    places = {
+        PROXY_SOCKET: f"unix@{listening}",
+        ENGINE_SOCKET: f"unix@{engine}",
+        LOGS_SOCKET: f"unix@{logs_of(listening)}",
+    }
     for part, replacement in {**places, **(changes or {})}.items():
         assert part in text, f"the configuration lacks {part}"
         text = text.replace(part, replacement)
@@ -96,7 +105,7 @@ def proxied(folder: Path, engine: Path, changes: Mapping[str, str] | None = None
     with (folder / "haproxy.log").open("w") as log:
         process = subprocess.Popen(command, env=_environment(), stdout=log, stderr=subprocess.STDOUT)
     try:
-        wait_for(lambda: _listens(listening) or process.poll() is not None)
+        wait_for(lambda: (_listens(listening) and _listens(logs_of(listening))) or process.poll() is not None)
         assert process.poll() is None, (folder / "haproxy.log").read_text()
         yield listening
     finally:
@@ -104,6 +113,19 @@ def proxied(folder: Path, engine: Path, changes: Mapping[str, str] | None = None
         process.send_signal(signal.SIGUSR1)
         process.wait(5)
         listening.unlink(missing_ok=True)
+        logs_of(listening).unlink(missing_ok=True)
+
+
+def configured(services: list[str]) -> str:
+    """Return the proxy's configuration on a host that runs these services."""
+    environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
+    template = environment.from_string(CONFIGURATION.read_text(encoding="utf-8"))
+    return template.render(llm_monitor_managed="A test's.", llm_monitor_services=services)
+
+
+def logs_of(proxy: Path) -> Path:
+    """Return the socket on which the same proxy lets logs through."""
+    return proxy.with_name("logs.sock")
 
 
 def _listens(path: Path) -> bool:

@@ -65,7 +65,7 @@ def grafana(place: Place, tmp_path: Path) -> Place:
             **{
                 "llm_monitor_image_source": "registry",
                 "llm_monitor_components": ["prometheus", "alertmanager", "grafana"],
-                "grafana_secrets_folder": str(tmp_path / "secrets"),
+                "llm_monitor_generated_secrets": str(tmp_path / "secrets"),
                 **variables,
             },
         )
@@ -127,13 +127,13 @@ def test_secrets_are_made_once_and_lie_apart(grafana: Place, tmp_path: Path) -> 
 def test_made_secrets_are_taken_for_no_inventory(tmp_path: Path) -> None:
     inventory, play = tmp_path / "inventory", tmp_path / "play.yml"
     inventory.mkdir()
-    (inventory / "hosts.yml").write_text("all: {hosts: {mon1: {ansible_connection: local}}}")
-    show = {"ansible.builtin.debug": {"msg": "{{ grafana_password | length }}"}}
+    (inventory / "hosts.yml").write_text("monitoring_hosts: {hosts: {mon1: {ansible_connection: local}}}")
+    show = {"ansible.builtin.debug": {"msg": "{{ grafana_admin_password | length }}"}}
     imported = {"ansible.builtin.import_role": {"name": "llmops.monitoring.grafana"}, "when": False}
     play.write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": [imported, show]}]))
     shown = ansible("ansible-playbook", "-i", inventory, play)
     assert '"msg": 32' in shown.stdout
-    assert (inventory / ".secrets/mon1/grafana_admin_password").is_file()
+    assert (inventory / ".llm-monitor-secrets/mon1/grafana_admin_password").is_file()
 
     listed = ansible("ansible-inventory", "-i", inventory, "--list")
     assert json.loads(listed.stdout)["_meta"]["hostvars"].keys() == {"mon1"}
@@ -215,7 +215,7 @@ def test_a_changed_setting_starts_grafana_anew(grafana: Place) -> None:
     seen = {
         label(),
         label(grafana_ini={"users": {"default_theme": "light"}}),
-        label(grafana_admin_password="another-password"),
+        label(grafana_admin_password="another-pa55-w0rd"),
         label(prometheus_scrape_interval="15s"),
     }
     assert len(seen) == 4

@@ -160,8 +160,8 @@ def test_image_references(image: Any, names_registry: bool) -> None:
 
 def test_distro_names_each_component_without_a_package() -> None:
     settings = {"llm_monitor_image_source": "distro", "llm_monitor_components": ["loki", "prometheus", "grafana"]}
-    problems = rules.source_problems(settings, lambda path: False)
-    assert [problem.split("'")[1] for problem in problems] == ["grafana", "loki"]
+    problems = rules.source_problems(settings, lambda path: False, ["loki", "alloy", "grafana"])
+    assert [problem.split("'")[1] for problem in problems] == ["loki", "grafana"]
 
 
 def test_packages_of_the_toolkit_must_be_there() -> None:
