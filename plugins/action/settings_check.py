@@ -182,7 +182,7 @@ class _Check:
             ),
             *_exporter_rules.secret_problems(self.settings.get("exporters_settings")),
             *self._of_exporters_settings(),
-            *_grafana_rules.problems(self.settings, os.path.isfile),
+            *_grafana_rules.problems(self.settings, services),
             *_exporter_rules.address_problems(self.settings),
             *_exporter_rules.reach_problems(self.settings),
             *_exporter_rules.network_problems(self.settings.get("exporters_networks")),

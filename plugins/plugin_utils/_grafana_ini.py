@@ -26,9 +26,9 @@ _REFERENCE = re.compile(r"\$__(?:file|env|vault)\{.*\}")
 _SCALARS = (str, int, float, bool)
 
 _BY_VARIABLE = {
-    ("server", "protocol"): "set grafana_tls_certificate and grafana_tls_key",
-    ("server", "cert_file"): "set grafana_tls_certificate",
-    ("server", "cert_key"): "set grafana_tls_key",
+    ("server", "protocol"): "set grafana_certificate and grafana_certificate_key",
+    ("server", "cert_file"): "set grafana_certificate",
+    ("server", "cert_key"): "set grafana_certificate_key",
     ("server", "http_port"): "set grafana_port",
     ("server", "http_addr"): "set grafana_listen_address",
     ("server", "domain"): "set grafana_external_url",

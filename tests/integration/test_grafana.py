@@ -221,18 +221,19 @@ def test_a_changed_setting_starts_grafana_anew(grafana: Place) -> None:
     assert len(seen) == 4
 
 
-def test_tls_and_a_path_reach_the_health_check_and_the_cookies(grafana: Place, tmp_path: Path) -> None:
-    for name in ("crt", "key"):
-        (tmp_path / f"tls.{name}").write_text(f"-----BEGIN {name}-----\n")
+def test_tls_and_a_path_reach_the_health_check_and_the_cookies(grafana: Place) -> None:
+    certificate = "-----BEGIN CERTIFICATE-----\nsame\n-----END CERTIFICATE-----\n"
+    key = "-----BEGIN PRIVATE KEY-----\nsw0rdfish\n-----END PRIVATE KEY-----\n"
     placed = grafana(
         grafana_external_url="https://mon.example.com/grafana/",
-        grafana_tls_certificate=str(tmp_path / "tls.crt"),
-        grafana_tls_key=str(tmp_path / "tls.key"),
+        grafana_certificate=certificate,
+        grafana_certificate_key=key,
     )
     ini = settings_of(placed)
     assert (ini["server"]["protocol"], ini["server"]["domain"]) == ("https", "mon.example.com")
     assert ini.getboolean("server", "serve_from_sub_path") is True
     assert ini.getboolean("security", "cookie_secure") is True
     assert composed(placed)["healthcheck"]["test"][-1] == "https://127.0.0.1:3000/grafana/api/health"
-    assert stat.S_IMODE((placed.secrets / "tls.key").stat().st_mode) == 0o600
-    assert "BEGIN key" not in placed.printed
+    assert (placed.secrets / "certificate_key").read_text() == key
+    assert stat.S_IMODE((placed.secrets / "certificate_key").stat().st_mode) == 0o600
+    assert "sw0rdfish" not in placed.printed

@@ -13,7 +13,7 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[4]
 SECRET = "s3cr3t-of-the-exporters"
 IMAGE = "docker.io/library/any:1"
-IMAGES = ("prometheus", "alertmanager", "docker_socket_proxy", "event_store", "python")
+IMAGES = ("prometheus", "alertmanager", "docker_socket_proxy", "event_store", "loki", "alloy", "grafana", "python")
 CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
 KEY = f"-----BEGIN PRIVATE KEY-----\n{SECRET}\n-----END PRIVATE KEY-----\n"
 EVENTS = {"llm_monitor_components": ["event_store"]}
@@ -46,6 +46,30 @@ def check(ansible_playbook: Any, tmp_path: Path) -> Any:
 
 # Variables of a host, and what must be in its one problem.
 WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "grafana-password-short": (
+        {"grafana_admin_password": SECRET[:8]},
+        ["grafana_admin_password has a value that is not shown here (hosts.yml:", "16 or more ASCII letters"],
+    ),
+    "grafana-password-in-ini": (
+        {"grafana_ini": {"security": {"admin_password": SECRET}}},
+        ["grafana_ini.security.admin_password can't be set here: set grafana_admin_password"],
+    ),
+    "grafana-ini-no-mapping": (
+        {"grafana_ini": {"auth": SECRET}},
+        ["grafana_ini.auth: must be a mapping of names to values"],
+    ),
+    "grafana-open-without-tls": (
+        {"grafana_listen_address": "0.0.0.0"},
+        ["grafana_listen_address is 0.0.0.0: passwords could be read on their way"],
+    ),
+    "grafana-key-without-certificate": (
+        {"grafana_certificate_key": KEY},
+        ["grafana_certificate is empty: TLS needs grafana_certificate and grafana_certificate_key"],
+    ),
+    "grafana-account-role": (
+        {"grafana_service_accounts": [{"name": "a", "role": "Boss"}]},
+        ["grafana_service_accounts", "must be a list", "Boss"],
+    ),
     "port-no-number": ({"prometheus_port": "abc"}, ["prometheus_port is 'abc' (hosts.yml:", "from 1 to 65535"]),
     "port-too-high": ({"prometheus_port": 65536}, ["prometheus_port is 65536", "from 1 to 65535"]),
     "port-zero": ({"alertmanager_port": 0}, ["alertmanager_port is 0"]),
