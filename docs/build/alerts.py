@@ -73,6 +73,8 @@ def variables(**overrides: Any) -> dict[str, Any]:
     loaded: dict[str, Any] = {}
     for file in (SHARED_VARS, ROLE / "defaults" / "main.yml", *sorted(VARS.glob("*.yml"))):
         loaded.update(loader.load_from_file(str(file), cache="none", trusted_as_template=True))
+    # A host that runs all there is.
+    loaded["llm_monitor_services"] = list(loaded["llm_monitor_catalogue"])
     return loaded | overrides
 
 

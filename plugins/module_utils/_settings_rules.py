@@ -146,6 +146,7 @@ RULES: Mapping[tuple[str, str], Rule] = {
     ("_wait", "str"): Rule("a duration such as 0s, 30s or 5m", lambda value: seconds(value) is not None),
     ("_size", "str"): Rule("a size in B, KB, MB, GB, TB, PB or EB, such as 512MB or 50GB", _matches(_SIZE)),
     ("_mb", "int"): _NUMBER,
+    ("_replication_factor", "int"): Rule("a whole number from 1 to 9", _within(1, 9)),
     ("_streams", "int"): _NUMBER,
     ("_per_second", "int"): _NUMBER,
     ("_bytes", "int"): Rule("a whole number of bytes", _within(0, 2**63 - 1)),

@@ -86,6 +86,8 @@ AGREED: dict[tuple[str, str], dict[str, Any]] = {
     ("RuleEvaluationFailures", "warning"): {"threshold": 0},
     ("ConfigReloadFailed", "warning"): {"for": "5m"},
     ("AlertmanagerNotificationsFailing", "critical"): {},
+    ("LogIngestStopped", "warning"): {"for": "15m"},
+    ("LogShipperDropping", "warning"): {"threshold": 0, "for": "5m"},
     ("SeriesBudgetExceeded", "warning"): {"threshold": 1, "for": "15m"},
     ("ScrapeSlow", "warning"): {"threshold": 0.80, "for": "10m"},
     ("CollectorFailing", "warning"): {"for": "10m"},

@@ -131,6 +131,61 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"llm_monitor_image_source": "distro", "llm_monitor_components": ["prometheus", "grafana"]},
         ["'grafana'", "Debian has no package of it", "registry or bundle"],
     ),
+    "distro-loki": (
+        {"llm_monitor_image_source": "distro", "llm_monitor_components": ["prometheus", "loki"]},
+        ["'loki'", "Debian has no package of it", "registry or bundle"],
+    ),
+    "loki-port-taken": ({"loki_port": 23001}, ["loki_port and prometheus_port are both 23001"]),
+    "loki-hours": ({"loki_retention_time": "12h"}, ["loki_retention_time is 12h", "a day (24h) or more"]),
+    "loki-half-a-key": (
+        {"loki_s3_bucket": "logs", "loki_s3_access_key_id": "id"},
+        ["loki_s3_access_key_id is set, but not loki_s3_secret_access_key"],
+    ),
+    "loki-no-bucket": ({"loki_s3_endpoint": "minio:9000"}, ["loki_s3_endpoint is set, but loki_s3_bucket is not"]),
+    "loki-no-day": (
+        {"loki_s3_bucket": "logs", "loki_s3_from": "next week"},
+        ["loki_s3_from is 'next week'", "such as '2026-12-01'"],
+    ),
+    "loki-alone": (
+        {"loki_target": "read", "loki_ring_members": ["10.0.0.1"], "loki_ring_address": "10.0.0.1"},
+        ["loki_target is read", "needs loki_s3_bucket and loki_backend_address"],
+    ),
+    "loki-ring-on-loopback": (
+        {"loki_ring_members": ["10.0.0.1"], "loki_ring_address": "127.0.0.1"},
+        ["loki_ring_address must be this host's IP address", "'127.0.0.1'"],
+    ),
+    "loki-target": ({"loki_target": "reader"}, ["loki_target is 'reader'", "all, read, write, backend"]),
+    "alloy-half-a-login": (
+        {"alloy_loki_username": "shipper"},
+        ["alloy_loki_username and alloy_loki_password go together"],
+    ),
+    "alloy-url-with-a-password": ({"alloy_loki_url": f"https://u:{SECRET}@loki"}, ["alloy_loki_url", "without user"]),
+    "alloy-without-the-proxy": (
+        {"llm_monitor_components": ["loki", "alloy"], "alloy_containers": True},
+        ["alloy_containers is true", "add docker_socket_proxy"],
+    ),
+    "alloy-file-without-a-folder": (
+        {"alloy_files": [{"path": "/*.log", "service": "x"}]},
+        ["alloy_files[0] has the path '/*.log'", "below a folder"],
+    ),
+    "alloy-file-without-a-service": (
+        {"alloy_files": [{"path": "/var/log/a.log"}]},
+        ["alloy_files[0] has the service None", "such as nginx"],
+    ),
+    "alloy-rule-without-a-group": (
+        {"alloy_scrub_rules": [{"expression": "customer=\\d+"}]},
+        ["alloy_scrub_rules[0] needs an expression with a group"],
+    ),
+    "alloy-rule-that-looks-around": (
+        {"alloy_scrub_rules": [{"expression": "(?<=x)(y)"}]},
+        ["alloy_scrub_rules[0] has the expression", "RE2 knows neither lookaround"],
+    ),
+    "alloy-rule-misspelt": (
+        {"alloy_scrub_rules": [{"expression": "(y)", "replacement": "x"}]},
+        ["alloy_scrub_rules[0] has 'replacement'; known are expression, replace.", "Did you mean replace?"],
+    ),
+    "alloy-size": ({"alloy_max_line_size": "long"}, ["alloy_max_line_size is 'long'"]),
+    "alloy-rate": ({"alloy_lines_per_second": 0}, ["alloy_lines_per_second is 0"]),
     "no-bundle": ({"llm_monitor_image_source": "bundle"}, ["llm_monitor_bundle is not set"]),
     "bundle-missing": (
         {"llm_monitor_image_source": "bundle", "llm_monitor_bundle": "/nowhere/b.tar"},
@@ -495,6 +550,28 @@ RIGHT: dict[str, dict[str, Any]] = {
         "event_store_owner_password": f"{SECRET}'%:/@",
     },
     "no-events": {"event_store_listen_address": "0.0.0.0", "event_store_writer_password": ""},
+    "loki-on-s3": {
+        "loki_s3_bucket": "logs",
+        "loki_s3_endpoint": "minio.example.com:9000",
+        "loki_s3_access_key_id": "id",
+        "loki_s3_secret_access_key": SECRET,
+        "loki_s3_from": "2026-12-01",
+    },
+    "loki-on-several-hosts": {
+        "loki_target": "read",
+        "loki_s3_bucket": "logs",
+        "loki_ring_members": ["10.0.0.1", "10.0.0.2", "10.0.0.3"],
+        "loki_ring_address": "10.0.0.1",
+        "loki_backend_address": "10.0.0.2",
+    },
+    "alloy": {
+        "alloy_loki_url": "https://loki.example.com",
+        "alloy_loki_username": "shipper",
+        "alloy_loki_password": SECRET,
+        "alloy_files": [{"path": "/var/log/nginx/*.log", "service": "nginx"}],
+        "alloy_scrub_rules": [{"expression": "customer=(\\d+)", "replace": "<customer>"}],
+    },
+    "distro-unasked": {"llm_monitor_image_source": "distro"},
     "registered": {"__prometheus_result": {"changed": True}},
 }
 
@@ -524,8 +601,8 @@ def test_a_bundle_must_hold_what_a_host_runs(check: Any, tmp_path: Path) -> None
         bundle.addfile(entry, io.BytesIO(manifest))
     source = {"llm_monitor_image_source": "bundle", "llm_monitor_bundle": str(tmp_path / "b.tar")}
     told = check({"whole": source, "part": {**source, "llm_monitor_components": held}})
-    (problem,) = told["whole"]["problems"]
-    assert "lacks the image of alertmanager" in problem
+    lacking = ("alertmanager", "loki", "alloy")
+    assert [f"lacks the image of {name}" in text for name, text in zip(lacking, told["whole"]["problems"], strict=True)]
     assert not told["part"].get("failed")
 
 
@@ -533,10 +610,12 @@ def test_the_ports_of_a_host_are_told(check: Any) -> None:
     told = check({"h1": {"prometheus_listen_address": "10.0.0.1", "exporters_node_port": "9101"}})
     assert told["h1"]["ports"] == [
         {"variable": "alertmanager_port", "port": 23003, "address": "127.0.0.1"},
+        {"variable": "alloy_port", "port": 23004, "address": "127.0.0.1"},
         {"variable": "exporters_node_port", "port": 9101, "address": "127.0.0.1"},
         {"variable": "exporters_gpu_port", "port": 9445, "address": "127.0.0.1"},
         {"variable": "exporters_container_port", "port": 8080, "address": "127.0.0.1"},
         {"variable": "exporters_vllm_port", "port": 9902, "address": "127.0.0.1"},
+        {"variable": "loki_port", "port": 23002, "address": "127.0.0.1"},
         {"variable": "prometheus_port", "port": 23001, "address": "10.0.0.1"},
     ]
 

@@ -139,7 +139,7 @@ def test_every_pair_of_shared_ports_is_named() -> None:
 
 def test_a_bundle_that_is_there_is_fine() -> None:
     settings = {"llm_monitor_image_source": "bundle", "llm_monitor_bundle": "/b.tar"}
-    assert rules.source_problems(settings, lambda path: path == "/b.tar") == []
+    assert rules.source_problems(settings, lambda path: path == "/b.tar", []) == []
 
 
 @pytest.mark.parametrize(
