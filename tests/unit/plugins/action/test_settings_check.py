@@ -601,7 +601,7 @@ def test_a_bundle_must_hold_what_a_host_runs(check: Any, tmp_path: Path) -> None
         bundle.addfile(entry, io.BytesIO(manifest))
     source = {"llm_monitor_image_source": "bundle", "llm_monitor_bundle": str(tmp_path / "b.tar")}
     told = check({"whole": source, "part": {**source, "llm_monitor_components": held}})
-    lacking = ("alertmanager", "loki", "alloy")
+    lacking = ("alertmanager", "loki", "alloy", "grafana")
     assert [f"lacks the image of {name}" in text for name, text in zip(lacking, told["whole"]["problems"], strict=True)]
     assert not told["part"].get("failed")
 
@@ -615,6 +615,7 @@ def test_the_ports_of_a_host_are_told(check: Any) -> None:
         {"variable": "exporters_gpu_port", "port": 9445, "address": "127.0.0.1"},
         {"variable": "exporters_container_port", "port": 8080, "address": "127.0.0.1"},
         {"variable": "exporters_vllm_port", "port": 9902, "address": "127.0.0.1"},
+        {"variable": "grafana_port", "port": 23000, "address": "127.0.0.1"},
         {"variable": "loki_port", "port": 23002, "address": "127.0.0.1"},
         {"variable": "prometheus_port", "port": 23001, "address": "10.0.0.1"},
     ]
@@ -630,7 +631,8 @@ def test_passwords_are_made_only_where_they_are_needed(check: Any, tmp_path: Pat
     check({"h1": {}, "h2": EVENTS})
     made = {str(path.relative_to(tmp_path)) for path in (tmp_path / ".llm-monitor-secrets").rglob("*_password")}
     users = ("owner", "writer", "reader")
-    assert made == {f".llm-monitor-secrets/h2/event_store_{user}_password" for user in users}
+    events = {f".llm-monitor-secrets/h2/event_store_{user}_password" for user in users}
+    assert made == {".llm-monitor-secrets/h1/grafana_admin_password", *events}
 
 
 def test_all_problems_come_at_once(check: Any) -> None:
