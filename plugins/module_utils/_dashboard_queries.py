@@ -18,7 +18,13 @@ from typing import Any
 
 from ansible_collections.llmops.monitoring.plugins.module_utils import _dashboard_values as values_of
 from ansible_collections.llmops.monitoring.plugins.module_utils._dashboard_values import Value, Window
-from ansible_collections.llmops.monitoring.plugins.module_utils._dashboards import Dashboard, Panel, source_of
+from ansible_collections.llmops.monitoring.plugins.module_utils._dashboards import (
+    Dashboard,
+    Panel,
+    mapping,
+    mappings,
+    source_of,
+)
 from ansible_collections.llmops.monitoring.plugins.module_utils._grafana import GrafanaClient, GrafanaError
 
 _LABEL_VALUES = re.compile(r"\s*label_values\(\s*(?:(?P<selector>.*\S)\s*,\s*)?(?P<label>\w+)\s*\)\s*", re.DOTALL)
@@ -64,7 +70,7 @@ class Asker:
 
     def fill(self) -> None:
         """Find the values of all variables, in order, for one may be part of the next."""
-        for variable in (self.dashboard.body.get("templating") or {}).get("list") or []:
+        for variable in mappings(mapping(self.dashboard.body.get("templating")).get("list")):
             name = str(variable.get("name"))
             try:
                 self.values[name] = self._value(variable)
@@ -210,7 +216,7 @@ class Asker:
                 return None
             return {**target, "refId": reference, "datasource": {"uid": "__expr__", "type": "__expr__"}}
         uid, kind = self._source(meant)
-        settings = next((source.get("jsonData") or {} for source in self.sources if source.get("uid") == uid), {})
+        settings = next((mapping(source.get("jsonData")) for source in self.sources if source.get("uid") == uid), {})
         shown = values_of.window(
             self.dashboard.body, panel.body, target, str(settings.get("timeInterval") or ""), self.now
         )
@@ -261,21 +267,20 @@ def _read(result: Any, outcome: Outcome) -> list[Any]:
     if result.get("error"):
         outcome.error = str(result["error"])[:_SHOWN]
         return []
-    frames = result.get("frames")
-    found = [frame for frame in frames if isinstance(frame, dict)] if isinstance(frames, list) else []
+    found = list(mappings(result.get("frames")))
     outcome.values = sum(_values(frame) for frame in found)
     return found
 
 
 def _columns(frame: Mapping[str, Any]) -> list[list[Any]]:
-    columns = (frame.get("data") or {}).get("values") if isinstance(frame.get("data"), dict) else None
+    columns = mapping(frame.get("data")).get("values")
     return [column for column in columns if isinstance(column, list)] if isinstance(columns, list) else []
 
 
 def _values(frame: Mapping[str, Any]) -> int:
     """Return how many values a frame has, times and gaps not counted. NaN is sent as null, and named apart."""
-    fields = (frame.get("schema") or {}).get("fields") or []
-    kinds = [field.get("type") if isinstance(field, dict) else None for field in fields]
+    fields = mapping(frame.get("schema")).get("fields")
+    kinds = [mapping(field).get("type") for field in fields] if isinstance(fields, list) else []
     columns = _columns(frame)
     return sum(
         sum(value is not None for value in column)
@@ -295,7 +300,7 @@ def _text(target: Mapping[str, Any]) -> str:
 
 
 def _current(variable: Mapping[str, Any]) -> list[str]:
-    value = (variable.get("current") or {}).get("value")
+    value = mapping(variable.get("current")).get("value")
     texts = value if isinstance(value, list) else [value]
     return [str(text) for text in texts if text not in (None, "")]
 

@@ -74,7 +74,8 @@ def window(
     dashboard: Mapping[str, Any], panel: Mapping[str, Any], target: Mapping[str, Any], scrape_interval: str, now: float
 ) -> Window:
     """Return what a panel shows of a dashboard's time, and the steps in which it asks."""
-    begin = str((dashboard.get("time") or {}).get("from") or "")
+    shown = dashboard.get("time")
+    begin = str(shown.get("from") or "") if isinstance(shown, dict) else ""
     length = seconds(panel.get("timeFrom")) or seconds(begin.removeprefix("now-")) or _USUAL_RANGE
     points = panel.get("maxDataPoints")
     points = points if isinstance(points, (int, float)) and points >= 1 else _USUAL_POINTS

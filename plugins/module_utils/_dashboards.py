@@ -38,7 +38,7 @@ class Panel:
     @property
     def targets(self) -> list[dict[str, Any]]:
         """Return the queries that are not hidden; with an expression among them also the hidden ones it may need."""
-        found = [target for target in self.body.get("targets") or [] if isinstance(target, dict)]
+        found = [dict(target) for target in mappings(self.body.get("targets"))]
         if any(_source(target).get("uid") == "__expr__" for target in found):
             return found
         return [target for target in found if not target.get("hide")]
@@ -86,14 +86,14 @@ def panels_of(dashboard: Mapping[str, Any]) -> Iterator[Panel]:
     The panels of a collapsed row lie in it; those of an open one follow it, up to the next row.
     """
     repeated: tuple[str, ...] = ()
-    for body in _mappings(dashboard.get("panels")):
+    for body in mappings(dashboard.get("panels")):
         if body.get("type") == "row":
             repeated = _repeat(body)
-            for nested in _mappings(body.get("panels")):
+            for nested in mappings(body.get("panels")):
                 yield from _asking(nested, repeated)
         else:
             yield from _asking(body, repeated)
-    for annotation in _mappings((dashboard.get("annotations") or {}).get("list")):
+    for annotation in mappings(mapping(dashboard.get("annotations")).get("list")):
         if annotation.get("expr"):
             title = f"annotation {annotation.get('name', '')}"
             target = {"refId": "Anno", "expr": annotation["expr"], "range": True}
@@ -110,8 +110,14 @@ def _repeat(body: Mapping[str, Any]) -> tuple[str, ...]:
     return (str(body["repeat"]),) if body.get("repeat") else ()
 
 
-def _mappings(value: Any) -> list[Mapping[str, Any]]:
-    return [entry for entry in value or [] if isinstance(entry, dict)] if isinstance(value, list) else []
+def mapping(value: Any) -> Mapping[str, Any]:
+    """Return a mapping, or an empty one where something else stands."""
+    return value if isinstance(value, dict) else {}
+
+
+def mappings(value: Any) -> list[Mapping[str, Any]]:
+    """Return the mappings of a list, or none where something else stands."""
+    return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
 
 
 def _source(body: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -119,7 +125,7 @@ def _source(body: Mapping[str, Any]) -> Mapping[str, Any]:
     source = body.get("datasource")
     if isinstance(source, str):
         return {"uid": source}
-    return source if isinstance(source, dict) else {}
+    return mapping(source)
 
 
 def source_of(panel: Panel, target: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -144,7 +150,7 @@ def difference(ours: Mapping[str, Any], theirs: Any) -> str:
 
 
 def _essence(dashboard: Mapping[str, Any]) -> dict[str, Any]:
-    variables = _mappings((dashboard.get("templating") or {}).get("list"))
+    variables = mappings(mapping(dashboard.get("templating")).get("list"))
     return {
         "title": dashboard.get("title"),
         "tags": dashboard.get("tags") or [],

@@ -291,7 +291,7 @@ class DashboardsCheck:
             return f"{told}: Grafana does not have it. Its log says why it did not take the file.", "missing"
         if not isinstance(answer, dict):
             raise GrafanaError(f"What answers at {self.client.url} is no Grafana: a dashboard of it is none.")
-        if not (answer.get("meta") or {}).get("provisioned"):
+        if not _dashboards.mapping(answer.get("meta")).get("provisioned"):
             where = "Grafana has another one of this uid, which somebody made by hand. Give that one another uid."
             return f"{told}: {where}", "changed_dashboards"
         where = _dashboards.difference(dashboard.body, answer.get("dashboard"))

@@ -154,7 +154,8 @@ class ServiceAccount:
                 if account.get("name") == self.params["name"]:
                     return account
             page, seen = page + 1, seen + len(accounts)
-            if not accounts or seen >= answer.get("totalCount", 0):
+            total = answer.get("totalCount")
+            if not accounts or not isinstance(total, int) or seen >= total:
                 return None
 
     def _remove(self, found: dict[str, Any] | None) -> None:

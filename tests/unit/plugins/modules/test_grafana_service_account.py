@@ -145,6 +145,10 @@ def test_a_disabled_account_keeps_its_token(account: Account) -> None:
         (Fault("/serviceaccounts", body=b"<html>Sign in</html>"), "is no Grafana: it gives other than JSON"),
         (Fault("/serviceaccounts", body=b"[]"), "is no Grafana"),
         (Fault("/serviceaccounts", body=b'{"serviceAccounts": [7]}'), "is no Grafana"),
+        (
+            Fault("/serviceaccounts", body=b'{"serviceAccounts": [{"id": 1}], "totalCount": "many"}'),
+            "does not tell its",
+        ),
         (Fault("/serviceaccounts", body=b"[" * 100_000), "is no Grafana"),
         (Fault("/serviceaccounts", is_cut=True), "its answer ends in the middle"),
         (Fault("/serviceaccounts", 500, b'{"message": "Internal error."}'), "fails (status 500): Internal error."),
@@ -153,7 +157,7 @@ def test_a_disabled_account_keeps_its_token(account: Account) -> None:
         (Fault("/serviceaccounts", 302, location="https://sso.example/"), "sends on to https://sso.example/"),
         (Fault("/serviceaccounts", delay=3), "no answer in time"),
     ],
-    ids=["html", "list", "numbers", "deep", "cut", "500", "502", "503", "redirect", "slow"],
+    ids=["html", "list", "numbers", "total", "deep", "cut", "500", "502", "503", "redirect", "slow"],
 )
 def test_what_is_wrong_is_told_with_what_to_do(
     account: Account, grafana: GrafanaStandIn, fault: Fault, message: str
