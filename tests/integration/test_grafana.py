@@ -171,6 +171,24 @@ def test_data_sources_are_those_of_the_services_that_run(grafana: Place) -> None
     assert set(data_sources(one)) == {UIDS["prometheus"]}
 
 
+def test_events_are_read_with_a_password_that_lies_apart(grafana: Place) -> None:
+    placed = grafana(
+        llm_monitor_components=["prometheus", "loki", "event_store", "grafana"],
+        event_store_reader_password="sw0rdfish-of-the-reader",
+    )
+    sources = data_sources(placed)
+    assert sources["llm-monitor-loki"]["url"] == "http://loki:3100"
+    events = sources["llm-monitor-events"]
+    assert (events["type"], events["url"], events["user"]) == (
+        "grafana-postgresql-datasource",
+        "event_store:5432",
+        "llmops_reader",
+    )
+    assert events["secureJsonData"] == {"password": "$__file{/run/secrets/events_password}"}
+    assert (placed.secrets / "events_password").read_text() == "sw0rdfish-of-the-reader"
+    assert "sw0rdfish" not in placed.printed
+
+
 def test_dashboards_go_where_grafana_looks_and_leave_with_the_collection(grafana: Place, tmp_path: Path) -> None:
     source = tmp_path / "dashboards"
     written = dashboards(source, system__one="one", llm__two="two")

@@ -369,7 +369,10 @@ def test_a_variable_that_cannot_be_asked_fails_the_panels_that_use_it(check: Che
         (Fault("/ds/query", body=b'{"results": {"A": {"frames": [{"schema": [], "data": {"values": {}}}]}}}'), ""),
         (Fault("/dashboards/uid", body=b'{"meta": [], "dashboard": 7}'), "which somebody made by hand"),
         (Fault("/dashboards/uid", body=b'{"meta": {"provisioned": true}, "dashboard": 7}'), "it is no dashboard"),
-        (Fault("/datasources$", body=b'[{"uid": "x", "type": "prometheus", "jsonData": "none"}]'), "Data source not found"),
+        (
+            Fault("/datasources$", body=b'[{"uid": "x", "type": "prometheus", "jsonData": "none"}]'),
+            "Data source not found",
+        ),
         (Fault("/ds/query", 401, b'{"message": "Unauthorized"}'), "refuses these credentials"),
     ],
     ids=[
