@@ -18,9 +18,14 @@ from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 from ansible_collections.llmops.monitoring.plugins.lookup.bundle_images import bundle_images
-from ansible_collections.llmops.monitoring.plugins.module_utils import _exporter_rules, _log_rules, _model_settings
+from ansible_collections.llmops.monitoring.plugins.module_utils import (
+    _event_store_rules,
+    _exporter_rules,
+    _log_rules,
+    _model_settings,
+)
 from ansible_collections.llmops.monitoring.plugins.module_utils import _settings_rules as rules
-from ansible_collections.llmops.monitoring.plugins.plugin_utils import _config_secrets, _role_settings
+from ansible_collections.llmops.monitoring.plugins.plugin_utils import _config_secrets, _grafana_rules, _role_settings
 from ansible_collections.llmops.monitoring.plugins.plugin_utils._origin import origin_of
 
 COLLECTION = Path(__file__).resolve().parents[2]
@@ -177,12 +182,14 @@ class _Check:
             ),
             *_exporter_rules.secret_problems(self.settings.get("exporters_settings")),
             *self._of_exporters_settings(),
+            *_grafana_rules.problems(self.settings, services),
             *_exporter_rules.address_problems(self.settings),
             *_exporter_rules.reach_problems(self.settings),
             *_exporter_rules.network_problems(self.settings.get("exporters_networks")),
             *_exporter_rules.endpoint_problems(self.settings.get("exporters_vllm_endpoints")),
             *_exporter_rules.mock_problems(self.settings, self._exporters()),
             *_exporter_rules.source_problems(self.settings, services),
+            *_event_store_rules.problems(self.settings, services),
             *self._of_secrets(),
             *_exporter_rules.exposure_problems(self.settings, services),
             *_log_rules.loki_problems(self.settings, services),

@@ -37,6 +37,7 @@ _REGISTRY = re.compile(
 
 _VERSION = re.compile(r"\d+(?:\.\d+)*")
 _FINGERPRINT = re.compile(r"[0-9A-Fa-f]{40}|(?:[0-9A-Fa-f]{4} +){9}[0-9A-Fa-f]{4}")
+_PASSWORD = re.compile(r"(?:[\x21-\x7e]{16,})?")
 _BEARER_TOKEN = re.compile(r"[\x21-\x7e]+")
 _REFERENCE_WITH_REGISTRY = re.compile(r"(?:localhost|[^/\s]*[.:][^/\s]*)/\S+")
 
@@ -141,6 +142,7 @@ RULES: Mapping[tuple[str, str], Rule] = {
     ("_timeout", "int"): _NUMBER,
     ("_retention", "str"): _LENGTH,
     ("_retention_time", "str"): _LENGTH,
+    ("_retention_days", "int"): Rule("a whole number of days from 1 to 36500", _within(1, 36500)),
     ("_wait", "str"): Rule("a duration such as 0s, 30s or 5m", lambda value: seconds(value) is not None),
     ("_size", "str"): Rule("a size in B, KB, MB, GB, TB, PB or EB, such as 512MB or 50GB", _matches(_SIZE)),
     ("_mb", "int"): _NUMBER,
@@ -172,6 +174,15 @@ RULES: Mapping[tuple[str, str], Rule] = {
     ("_socket", "path"): _PATH,
     ("_expected", "int"): Rule("a whole number from 0 to 1024", _within(0, 1024)),
     **{end: Rule(*rule) for end, rule in _model_settings.RULES.items()},
+    ("grafana_secret_key", "str"): Rule(
+        "16 or more ASCII letters, digits and signs without spaces; quote it if it is a number",
+        _matches(_PASSWORD),
+    ),
+    # What is nothing because its service is off is nobody's password; _event_store_rules.py tells of one that is on.
+    ("_password", "str"): Rule(
+        "16 or more ASCII letters, digits and signs without spaces; quote it if it is a number",
+        _matches(_PASSWORD),
+    ),
     ("_bearer_token", "str"): Rule(
         "text of ASCII letters, digits and signs without spaces; quote it if it is a number", _matches(_BEARER_TOKEN)
     ),
@@ -196,12 +207,15 @@ def nearest(word: str, known: Iterable[str]) -> str:
 def ports_of_host(settings: Mapping[str, Any], services: Sequence[str] | None) -> list[Port]:
     """Return the ports that a host's services will listen on, from variables `<service>_port`.
 
-    `<service>_<part>_port` counts where `<part>` is in the list `<service>_enabled`. With services None,
-    it isn't known what runs here, and all count. Values that are no ports are left out.
+    `<service>_<part>_port` counts where `<part>` is in the list `<service>_enabled`; a service whose own name has an
+    underscore is known by its `<service>_listen_address`. With services None, it isn't known what runs here, and all
+    count. Values that are no ports are left out.
     """
     found = []
     for name, value in settings.items():
-        service, _mark, part = name.removesuffix("_port").partition("_")
+        stem = name.removesuffix("_port")
+        has_own_address = f"{stem}_listen_address" in settings
+        service, _mark, part = (stem, "", "") if has_own_address else stem.partition("_")
         number = _whole_number(value)
         if not name.endswith("_port") or number is None or not 1 <= number <= 65535:
             continue

@@ -19,7 +19,10 @@ PROJECTS = ("files/exporters", "files/llmops")
 WRITTEN = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
     *(ROOT / name / "README.md" for name in PROJECTS),
-] + [ROOT / "docs" / f"{name}.md" for name in ("architecture", "deployment", "development", "hardware", "operation")]
+] + [
+    ROOT / "docs" / f"{name}.md"
+    for name in ("architecture", "deployment", "development", "events", "hardware", "operation")
+]
 DOCUMENTS = [*WRITTEN, *sorted((ROOT / "docs").rglob("*.md")), *sorted(ROOT.glob("roles/*/README.md"))]
 DOCUMENTS = list(dict.fromkeys(DOCUMENTS))
 INVENTORIES = sorted(ROOT.glob("inventories/**/*.yml"))

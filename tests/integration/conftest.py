@@ -53,7 +53,16 @@ def place(tmp_path: Path) -> Place:
         # Prometheus' configuration speaks of the exporters and of Alertmanager, so their defaults must be there.
         roles = [
             {"role": f"llmops.monitoring.{role}", "when": role == service}
-            for role in ("docker_socket_proxy", "exporters", "alertmanager", "prometheus", "loki", "alloy")
+            for role in (
+                "docker_socket_proxy",
+                "event_store",
+                "exporters",
+                "alertmanager",
+                "prometheus",
+                "loki",
+                "alloy",
+                "grafana",
+            )
         ]
         (tmp_path / "play.yml").write_text(json.dumps([{"hosts": "demo", "roles": roles}]))
         opt = tmp_path / "opt/llm-monitor"

@@ -72,6 +72,20 @@ def test_models_are_scraped_only_where_an_exporter_names_them(place: Place) -> N
     assert "vllm-engine" not in {job["job_name"] for job in config["scrape_configs"]}
 
 
+def test_grafana_is_scraped_where_it_runs_below_its_path_and_by_tls(place: Place) -> None:
+    config = yaml.safe_load(
+        place(
+            "prometheus",
+            llm_monitor_components=["prometheus", "exporters", "grafana"],
+            grafana_external_url="https://watch.example.com/grafana/",
+            grafana_certificate="-----BEGIN CERTIFICATE-----",
+        ).text("prometheus.yml")
+    )
+    (job,) = [job for job in config["scrape_configs"] if job["job_name"] == "grafana"]
+    assert (job["scheme"], job["metrics_path"]) == ("https", "/grafana/metrics")
+    assert job["static_configs"] == [{"targets": ["grafana:3000"], "labels": {"instance": "demo"}}]
+
+
 def test_targets_come_from_the_inventory(place: Place) -> None:
     config = yaml.safe_load(place("prometheus").text("prometheus.yml"))
     jobs = {job["job_name"]: job for job in config["scrape_configs"]}

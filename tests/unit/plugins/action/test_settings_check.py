@@ -13,7 +13,10 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[4]
 SECRET = "s3cr3t-of-the-exporters"
 IMAGE = "docker.io/library/any:1"
-IMAGES = ("prometheus", "alertmanager", "docker_socket_proxy", "loki", "alloy", "python")
+IMAGES = ("prometheus", "alertmanager", "docker_socket_proxy", "event_store", "loki", "alloy", "grafana", "python")
+CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+KEY = f"-----BEGIN PRIVATE KEY-----\n{SECRET}\n-----END PRIVATE KEY-----\n"
+EVENTS = {"llm_monitor_components": ["event_store"]}
 
 
 @pytest.fixture
@@ -43,6 +46,30 @@ def check(ansible_playbook: Any, tmp_path: Path) -> Any:
 
 # Variables of a host, and what must be in its one problem.
 WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "grafana-password-short": (
+        {"grafana_admin_password": SECRET[:8]},
+        ["grafana_admin_password has a value that is not shown here (hosts.yml:", "16 or more ASCII letters"],
+    ),
+    "grafana-password-in-ini": (
+        {"grafana_ini": {"security": {"admin_password": SECRET}}},
+        ["grafana_ini.security.admin_password can't be set here: set grafana_admin_password"],
+    ),
+    "grafana-ini-no-mapping": (
+        {"grafana_ini": {"auth": SECRET}},
+        ["grafana_ini.auth: must be a mapping of names to values"],
+    ),
+    "grafana-open-without-tls": (
+        {"grafana_listen_address": "0.0.0.0"},
+        ["grafana_listen_address is 0.0.0.0: passwords could be read on their way"],
+    ),
+    "grafana-key-without-certificate": (
+        {"grafana_certificate_key": KEY},
+        ["grafana_certificate is empty: TLS needs grafana_certificate and grafana_certificate_key"],
+    ),
+    "grafana-account-role": (
+        {"grafana_service_accounts": [{"name": "a", "role": "Boss"}]},
+        ["grafana_service_accounts", "must be a list", "Boss"],
+    ),
     "port-no-number": ({"prometheus_port": "abc"}, ["prometheus_port is 'abc' (hosts.yml:", "from 1 to 65535"]),
     "port-too-high": ({"prometheus_port": 65536}, ["prometheus_port is 65536", "from 1 to 65535"]),
     "port-zero": ({"alertmanager_port": 0}, ["alertmanager_port is 0"]),
@@ -411,6 +438,54 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"prometheus_alerts": {"HostCpuHigh": {"threshold": 95}}},
         ["HostCpuHigh.threshold is 95", "a share from 0 to 1, such as 0.9"],
     ),
+    "events-retention": (
+        {**EVENTS, "event_store_retention_days": 0},
+        ["event_store_retention_days is 0", "a whole number of days from 1 to 36500"],
+    ),
+    "events-password-short": (
+        {**EVENTS, "event_store_reader_password": "s3cr3t"},
+        ["event_store_reader_password has a value that is not shown here", "16 or more ASCII letters"],
+    ),
+    "events-password-with-space": (
+        {**EVENTS, "event_store_owner_password": f"{SECRET} {SECRET}"},
+        ["event_store_owner_password has a value that is not shown here", "without spaces"],
+    ),
+    "events-password-empty": (
+        {**EVENTS, "event_store_writer_password": ""},
+        ["event_store_writer_password is empty", "leave it unset, and one is made up"],
+    ),
+    "events-password-twice": (
+        {**EVENTS, "event_store_owner_password": SECRET, "event_store_reader_password": SECRET},
+        ["event_store_owner_password and event_store_reader_password are the same"],
+    ),
+    "events-open": (
+        {**EVENTS, "event_store_listen_address": "0.0.0.0"},
+        ["event_store_listen_address is 0.0.0.0", "set event_store_certificate and event_store_certificate_key"],
+    ),
+    "events-certificate-alone": (
+        {**EVENTS, "event_store_certificate": CERTIFICATE},
+        ["event_store_certificate is set without event_store_certificate_key: TLS needs both"],
+    ),
+    "events-key-alone": (
+        {**EVENTS, "event_store_certificate_key": KEY},
+        ["event_store_certificate_key is set without event_store_certificate: TLS needs both"],
+    ),
+    "events-key-with-passphrase": (
+        {
+            **EVENTS,
+            "event_store_certificate": CERTIFICATE,
+            "event_store_certificate_key": KEY.replace("PRIVATE", "ENCRYPTED PRIVATE"),
+        },
+        ["event_store_certificate_key must be PEM text with -----BEGIN PRIVATE KEY-----", "without a passphrase"],
+    ),
+    "events-certificate-as-path": (
+        {**EVENTS, "event_store_certificate": "/etc/ssl/me.pem", "event_store_certificate_key": KEY},
+        ["event_store_certificate must be PEM text"],
+    ),
+    "events-port": (
+        {"llm_monitor_components": ["event_store", "prometheus"], "event_store_port": 23001},
+        ["event_store_port and prometheus_port are both 23001"],
+    ),
     "alert-duration": ({"prometheus_alerts": {"HostCpuHigh": {"for": 5}}}, ["HostCpuHigh.for is 5", "a duration"]),
 }
 
@@ -466,6 +541,15 @@ RIGHT: dict[str, dict[str, Any]] = {
     "mock-alone": {"exporters_enabled": ["mock"], "llm_monitor_exporter_port_base": 8080},
     "docker-where-no-exporters-run": {"llm_monitor_components": ["prometheus"], "exporters_enabled": ["vllm"]},
     "database": {"exporters_langfuse_database": f"postgresql+psycopg://r:{SECRET}@langfuse-db/langfuse"},
+    "events": EVENTS,
+    "events-elsewhere": {
+        **EVENTS,
+        "event_store_listen_address": "0.0.0.0",
+        "event_store_certificate": CERTIFICATE,
+        "event_store_certificate_key": KEY,
+        "event_store_owner_password": f"{SECRET}'%:/@",
+    },
+    "no-events": {"event_store_listen_address": "0.0.0.0", "event_store_writer_password": ""},
     "loki-on-s3": {
         "loki_s3_bucket": "logs",
         "loki_s3_endpoint": "minio.example.com:9000",
@@ -517,7 +601,7 @@ def test_a_bundle_must_hold_what_a_host_runs(check: Any, tmp_path: Path) -> None
         bundle.addfile(entry, io.BytesIO(manifest))
     source = {"llm_monitor_image_source": "bundle", "llm_monitor_bundle": str(tmp_path / "b.tar")}
     told = check({"whole": source, "part": {**source, "llm_monitor_components": held}})
-    lacking = ("alertmanager", "loki", "alloy")
+    lacking = ("alertmanager", "loki", "alloy", "grafana")
     assert [f"lacks the image of {name}" in text for name, text in zip(lacking, told["whole"]["problems"], strict=True)]
     assert not told["part"].get("failed")
 
@@ -531,9 +615,24 @@ def test_the_ports_of_a_host_are_told(check: Any) -> None:
         {"variable": "exporters_gpu_port", "port": 9445, "address": "127.0.0.1"},
         {"variable": "exporters_container_port", "port": 8080, "address": "127.0.0.1"},
         {"variable": "exporters_vllm_port", "port": 9902, "address": "127.0.0.1"},
+        {"variable": "grafana_port", "port": 23000, "address": "127.0.0.1"},
         {"variable": "loki_port", "port": 23002, "address": "127.0.0.1"},
         {"variable": "prometheus_port", "port": 23001, "address": "10.0.0.1"},
     ]
+
+
+def test_the_event_store_s_port_is_told_where_it_runs(check: Any) -> None:
+    told = check({"h1": {**EVENTS, "event_store_port": 5432}, "h2": {"llm_monitor_components": []}})
+    assert told["h1"]["ports"] == [{"variable": "event_store_port", "port": 5432, "address": "127.0.0.1"}]
+    assert told["h2"]["ports"] == []
+
+
+def test_passwords_are_made_only_where_they_are_needed(check: Any, tmp_path: Path) -> None:
+    check({"h1": {}, "h2": EVENTS})
+    made = {str(path.relative_to(tmp_path)) for path in (tmp_path / ".llm-monitor-secrets").rglob("*_password")}
+    users = ("owner", "writer", "reader")
+    events = {f".llm-monitor-secrets/h2/event_store_{user}_password" for user in users}
+    assert made == {".llm-monitor-secrets/h1/grafana_admin_password", *events}
 
 
 def test_all_problems_come_at_once(check: Any) -> None:

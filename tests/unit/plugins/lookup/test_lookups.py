@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from ansible.errors import AnsibleError
 from ansible_collections.llmops.monitoring.plugins.lookup.bundle_images import bundle_images
+from ansible_collections.llmops.monitoring.plugins.lookup.dashboard_files import dashboard_files
 from ansible_collections.llmops.monitoring.plugins.lookup.tree_hash import LookupModule, tree_hash
 
 
@@ -93,3 +94,42 @@ def test_an_archive_of_something_else_is_named(tmp_path: Path) -> None:
         archive.addfile(tarfile.TarInfo("other"), io.BytesIO())
     with pytest.raises(AnsibleError, match=r"b\.tar can't be read as a bundle"):
         bundle_images(str(path))
+
+
+def write_dashboard(path: Path, content: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+
+
+def test_dashboards_keep_their_folders_and_bytes(tmp_path: Path) -> None:
+    write_dashboard(tmp_path / "system/b.json", '{"uid": "b", "title": "{{ B }}"}\n')
+    write_dashboard(tmp_path / "llm/a.json", {"uid": "a", "title": "A"})
+    write_dashboard(tmp_path / "build/theme.py", "no dashboard")
+    write_dashboard(tmp_path / "loose.json", "no dashboard")
+    found = dashboard_files(tmp_path)
+    assert list(found) == ["dashboards/llm/a.json", "dashboards/system/b.json"]
+    assert found["dashboards/system/b.json"] == '{"uid": "b", "title": "{{ B }}"}\n'
+    assert dashboard_files(tmp_path / "nowhere") == {}
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("{", "is no JSON"),
+        ("[]", "needs a uid and a title"),
+        ({"title": "A"}, "needs a uid"),
+        ({"uid": "a"}, "a title"),
+    ],
+)
+def test_what_is_no_dashboard_is_named(tmp_path: Path, content: object, words: str) -> None:
+    write_dashboard(tmp_path / "system/bad.json", content)
+    with pytest.raises(AnsibleError, match=words) as refusal:
+        dashboard_files(tmp_path)
+    assert "system/bad.json" in str(refusal.value)
+
+
+def test_two_dashboards_of_one_uid_are_refused(tmp_path: Path) -> None:
+    write_dashboard(tmp_path / "system/a.json", {"uid": "same", "title": "A"})
+    write_dashboard(tmp_path / "llm/b.json", {"uid": "same", "title": "B"})
+    with pytest.raises(AnsibleError, match=r"system/a\.json and .*llm/b\.json have the same uid 'same'"):
+        dashboard_files(tmp_path)

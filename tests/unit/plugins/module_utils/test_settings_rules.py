@@ -125,6 +125,12 @@ def test_ports_of_a_host() -> None:
     assert [port.variable for port in rules.ports_of_host(settings, ["grafana"])] == ["grafana_port"]
 
 
+def test_a_service_whose_name_has_an_underscore_has_a_port_too() -> None:
+    settings = {"event_store_port": 5432, "event_store_listen_address": "10.0.0.1", "event_store_enabled": []}
+    assert rules.ports_of_host(settings, ["event_store"]) == [rules.Port("event_store_port", 5432, "10.0.0.1")]
+    assert rules.ports_of_host(settings, ["event"]) == []
+
+
 def test_every_pair_of_shared_ports_is_named() -> None:
     ports = [rules.Port(name, port, "127.0.0.1") for name, port in (("a", 1), ("b", 2), ("c", 1), ("d", 1))]
     pairs = [complaint.split(" are both")[0] for complaint in rules.shared_ports(ports)]
