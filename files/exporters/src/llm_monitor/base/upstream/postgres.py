@@ -5,7 +5,7 @@ to its time that PostgreSQL itself keeps.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,7 +14,6 @@ from sqlalchemy import (
     Connection,
     Engine,
     NullPool,
-    RowMapping,
     TextClause,
     create_engine,
     event,
@@ -27,6 +26,7 @@ from llm_monitor.base.collection.collector import Deadline
 from llm_monitor.base.upstream.errors import Reason, UpstreamError
 
 Meanings = Mapping[str, tuple[Reason, str]]
+Row = dict[str, Any]
 
 _DRIVER = "postgresql+psycopg"
 _LONGEST_CONNECT = 10
@@ -57,9 +57,7 @@ class Transaction:
         self._connection = connection
         self._deadline = deadline
 
-    def rows(
-        self, statement: TextClause, values: Mapping[str, Any] | None = None
-    ) -> Sequence[RowMapping]:
+    def rows(self, statement: TextClause, values: Mapping[str, Any] | None = None) -> list[Row]:
         """Return a statement's rows.
 
         Raises:
@@ -67,7 +65,9 @@ class Transaction:
             SQLAlchemyError: When PostgreSQL does not answer, or not as it should.
         """
         self._connection.execute(text(self._database.limit(self._deadline)))
-        return self._connection.execute(statement, values or {}).mappings().all()
+        result = self._connection.execute(statement, values or {})
+        names = list(result.keys())
+        return [dict(zip(names, row, strict=True)) for row in result]
 
 
 class Database:

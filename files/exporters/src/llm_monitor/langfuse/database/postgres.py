@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import structlog
-from sqlalchemy import URL, RowMapping, text
+from sqlalchemy import URL, text
 
 from llm_monitor.base.collection.collector import Deadline
 from llm_monitor.base.upstream import postgres
@@ -129,6 +129,6 @@ def _moment(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)
 
 
-def _plain(row: RowMapping) -> Row:
+def _plain(row: Row) -> Row:
     """Return a row without decimals, which sums of integers are."""
     return {name: float(it) if isinstance(it, Decimal) else it for name, it in row.items()}
