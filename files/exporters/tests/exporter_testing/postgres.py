@@ -35,6 +35,7 @@ class Postgres:
 
     Attributes:
         port: The port.
+        folder: Where its socket is.
     """
 
     def __init__(self, database: str = "langfuse") -> None:
@@ -43,7 +44,7 @@ class Postgres:
         self.port = free_port()
         self._programs = programs()
         self._folder = Path(tempfile.mkdtemp(prefix="postgres-"))
-        self._socket = str(self._folder)
+        self.folder = str(self._folder)
         self._user = _NOBODY if os.geteuid() == 0 else None
         if self._user is not None:
             os.chown(self._folder, self._user, self._user)
@@ -67,7 +68,7 @@ class Postgres:
         options = {
             "listen_addresses": "127.0.0.1",
             "port": self.port,
-            "unix_socket_directories": self._socket,
+            "unix_socket_directories": self.folder,
             "fsync": "off",
             "max_connections": 10,
             # Whatever zone the server has, none of it may get into times.
@@ -92,7 +93,7 @@ class Postgres:
     def connect(self, database: str = "") -> psycopg.Connection[Any]:
         """Return a connection of the owner."""
         return psycopg.connect(
-            host=self._socket,
+            host=self.folder,
             port=self.port,
             user="owner",
             dbname=database or self._database,

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from llm_monitor.base.collection.ledger import Ledger
 from llm_monitor.base.config.model import Duration, ExporterSettings, Secret
@@ -14,30 +14,21 @@ from llm_monitor.llmops.facts import Poll
 from llm_monitor.llmops.metrics import FAMILIES
 from llm_monitor.llmops.source import Repository
 
-_LONGEST_IDENTIFIER = 63
-
-
-def identifier(name: str) -> str:
-    """Return `name` if something in PostgreSQL can be called so.
-
-    Raises:
-        ValueError: When nothing can.
-    """
-    if not name or "\0" in name or len(name.encode(errors="replace")) > _LONGEST_IDENTIFIER:
-        message = "no name in PostgreSQL"
-        raise ValueError(message)
-    return name
-
-
-Identifier = Annotated[str, AfterValidator(identifier)]
-_NAME = "a name in PostgreSQL, 63 bytes at most"
+# As the library takes them.
+Identifier = Annotated[
+    str,
+    Field(
+        pattern=r"^[a-z_][a-z0-9_]{0,62}$",
+        description="lower-case letters, digits and underscores, at most 63, no digit first",
+    ),
+]
 
 
 class Options(ExporterSettings):
     """How the event store is told of, wherever it is; see settings.yaml for what they mean."""
 
-    schema_name: Identifier = Field(description=_NAME)
-    table_name: Identifier = Field(description=_NAME)
+    schema_name: Identifier
+    table_name: Identifier
     interval: Duration = Field(
         ge=10, le=3600, description="a duration such as 30s, 10s at least and 1h at most"
     )

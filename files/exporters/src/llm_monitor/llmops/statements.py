@@ -127,6 +127,5 @@ class Statements:
 
 
 def _quoted(schema: str, table: str) -> str:
-    """Return a table's name as statements have it; a colon in it stands for no value."""
-    named = ".".join('"' + name.replace('"', '""') + '"' for name in (schema, table))
-    return named.replace(":", r"\:")
+    """Return a table's name as statements have it, also where it is a word of theirs."""
+    return f'"{schema}"."{table}"'
