@@ -144,10 +144,9 @@ class EventStore:
 
     def fill(self, days: int, events: int) -> None:
         """Spread events evenly over the last days."""
-        self.execute(
-            "SELECT metric_events_add_partition((now() AT TIME ZONE 'UTC')::date - day)"
-            f" FROM generate_series(0, {days}) AS day"
-        )
+        today = "(now() AT TIME ZONE 'UTC')::date"
+        for day in range(days + 1):
+            self.execute(f"SELECT metric_events_add_partition({today} - {day})")
         self.execute(f"""
             INSERT INTO {TABLE} (event_id, timestamp, schema_version, session_id, span_id,
                 operation_name, operation_type, duration_ms, error, error_type, cost, model,
