@@ -359,7 +359,7 @@ def test_servers_that_boot_after_a_lead_in_are_busy_and_have_counted_nothing() -
     one = World(FLEET, lambda _: Forces(), START, seed=3, servers=SERVERS, lead_in=7200.0)
     first, later = one.at(START), one.at(START + 600)
     begun = {path.partition(".")[0] for path, value in counted(first) if value.any()}
-    # LiteLLM's exporter begins to count by itself; Langfuse and the event store keep what they know.
+    # LiteLLM's exporter begins to count by itself; Langfuse and the event store keep all they know.
     assert begun == {"gateway", "traces", "events"}
     assert (first.gpus.watts > 200).all()
     assert first.serving.running.sum() > 0

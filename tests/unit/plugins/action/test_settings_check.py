@@ -265,6 +265,19 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
         ["exporters_langfuse_database is set: a database takes no"],
     ),
     "litellm-nowhere": ({"exporters_enabled": ["litellm"]}, ["has 'litellm': set exporters_litellm_url"]),
+    "llmops-nowhere": ({"exporters_enabled": ["llmops"]}, ["has 'llmops': set exporters_llmops_database"]),
+    "llmops-database-by-settings": (
+        {"exporters_settings": {"llmops": {"database": f"postgresql://r:{SECRET}@d/e"}}},
+        ["exporters_settings has 'llmops.database'", "set exporters_llmops_database"],
+    ),
+    "event-store-at-itself": (
+        {"exporters_llmops_database": f"postgresql://r:{SECRET}@127.0.0.1:23005/events"},
+        ["exporters_llmops_database leads to '127.0.0.1'", "look for it at itself", "host.docker.internal"],
+    ),
+    "event-store-of-another-kind": (
+        {"exporters_llmops_database": f"clickhouse://r:{SECRET}@d:8123/events"},
+        ["exporters_llmops_database has a value that is not shown here", "a URL with postgresql:// and a host"],
+    ),
     "langfuse-nowhere": ({"exporters_enabled": ["langfuse"]}, ["has 'langfuse': set exporters_langfuse_url"]),
     "exporters-token": (
         {"exporters_settings": {"vllm": {"gpu_exporter_token": SECRET}}},
@@ -411,6 +424,7 @@ RIGHT: dict[str, dict[str, Any]] = {
     "mock-alone": {"exporters_enabled": ["mock"], "llm_monitor_exporter_port_base": 8080},
     "docker-where-no-exporters-run": {"llm_monitor_components": ["prometheus"], "exporters_enabled": ["vllm"]},
     "database": {"exporters_langfuse_database": f"postgresql+psycopg://r:{SECRET}@langfuse-db/langfuse"},
+    "event-store": {"exporters_llmops_database": f"postgresql://r:{SECRET}@events-db:5432/events?sslmode=require"},
     "registered": {"__prometheus_result": {"changed": True}},
 }
 
