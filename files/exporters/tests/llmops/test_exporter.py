@@ -80,6 +80,18 @@ def test_everything_that_is_declared_is_exposed(store: EventStore, started: Star
             assert first == pytest.approx(0.2 + 0.2 * place)
 
 
+def test_what_rests_has_no_requests_instead_of_no_series(
+    store: EventStore, started: Starter
+) -> None:
+    store.write([event(7200, error="TimeoutError")])
+    found = scrape(started())
+    for window, count in (("5m", 0), ("1h", 0), ("24h", 1)):
+        assert found["requests", "llama3-70b", "answer", window] == count
+        assert found["errors", "llama3-70b", "answer", window] == count
+        assert found["errors_by_reason", "answer", "timeout", window] == count
+    assert len([key for key in found if key[0] == "latency_seconds"]) == 3
+
+
 def test_an_empty_store_is_no_failure(started: Starter) -> None:
     found = scrape(started())
     assert found["up",] == found["collector_success", "usage"] == 1

@@ -1,7 +1,7 @@
 """The collectors of the event store: how it is, and what happened in each window."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import chain, zip_longest
 
 from llm_monitor.base.collection.collector import Background, Collector, Deadline
@@ -10,7 +10,7 @@ from llm_monitor.base.errors import SourceError
 from llm_monitor.base.metrics.family import Family, Sample
 from llm_monitor.base.upstream.complaints import Complaints
 from llm_monitor.llmops import metrics
-from llm_monitor.llmops.facts import Poll, Use, Window, fold, fold_failures
+from llm_monitor.llmops.facts import Pair, Poll, Use, fold, fold_failures
 from llm_monitor.llmops.source import Repository
 
 STATE = "state"
@@ -69,21 +69,36 @@ class UsageCollector:
             yield metrics.DATA_AGE(max(0.0, poll.at - poll.newest))
         for window, found in poll.windows.items():
             yield metrics.SESSIONS(found.sessions, window)
-            for (operation, reason), count in fold_failures(found.failures, self._most).items():
-                yield metrics.ERRORS_BY_REASON(count, window, operation, reason)
+        yield from self._failures(poll)
         yield from self._pairs(poll)
+
+    def _failures(self, poll: Poll) -> Iterator[Sample]:
+        """Give the errors by reason: 0 in a short window where the longest has some."""
+        folded = {
+            name: fold_failures(one.failures, self._most) for name, one in poll.windows.items()
+        }
+        longest = [*folded.values()][-1:]
+        known = dict.fromkeys(chain.from_iterable(longest), 0.0)
+        for window, failures in folded.items():
+            for (operation, reason), count in {**known, **failures}.items():
+                yield metrics.ERRORS_BY_REASON(count, window, operation, reason)
 
     def _pairs(self, poll: Poll) -> Iterator[Sample]:
         """Give the operations and models of all windows, the most used first.
 
+        In a short window those of the longest have 0 requests, so that they don't come and go.
         Should the cap on a family's series be reached, it costs the least used.
         """
-        ranked = [self._ranked(name, window) for name, window in poll.windows.items()]
+        folded = {name: fold(one.pairs, self._most) for name, one in poll.windows.items()}
+        longest = [*folded.values()][-1:]
+        known = dict.fromkeys(chain.from_iterable(longest), Use())
+        ranked = [
+            # What nobody has asked for of late is told last.
+            [((window, *pair), use) for pair, use in {**uses, **_lacking(known, uses)}.items()]
+            for window, uses in folded.items()
+        ]
         for labels, use in filter(None, chain.from_iterable(zip_longest(*ranked))):
             yield from _told(use, *labels)
-
-    def _ranked(self, name: str, window: Window) -> list[tuple[tuple[str, str, str], Use]]:
-        return [((name, *pair), use) for pair, use in fold(window.pairs, self._most).items()]
 
 
 class ErrorCollector:
@@ -137,6 +152,10 @@ def _told(use: Use, *labels: str) -> Iterator[Sample]:
     ):
         for quantile, seconds in quantiles.items():
             yield family(seconds, *labels, quantile)
+
+
+def _lacking(known: Mapping[Pair, Use], uses: Mapping[Pair, Use]) -> dict[Pair, Use]:
+    return {pair: use for pair, use in known.items() if pair not in uses}
 
 
 def _known(family: Family, value: float | None, *labels: str) -> Iterator[Sample]:
