@@ -35,7 +35,7 @@ def from_environment() -> Grafana:
     """Return what GRAFANA_URL, GRAFANA_USER and GRAFANA_PASSWORD or GRAFANA_PASSWORD_FILE say.
 
     Raises:
-        GrafanaError: When one of them is missing or can't be.
+        GrafanaError: When the address is none, or the file can't be read.
     """
     url = os.environ.get("GRAFANA_URL", "")
     if not url.startswith(("http://", "https://")):
@@ -46,8 +46,6 @@ def from_environment() -> Grafana:
             password = Path(file).read_text().strip()
         except OSError as error:
             raise GrafanaError(f"GRAFANA_PASSWORD_FILE: {error}") from error
-    if not password:
-        raise GrafanaError(f"{url} wants a password: set GRAFANA_PASSWORD_FILE to a file with it, or GRAFANA_PASSWORD")
     return Grafana(url.rstrip("/"), os.environ.get("GRAFANA_USER") or "admin", password)
 
 
@@ -70,8 +68,11 @@ def sign_in(grafana: Grafana, context: BrowserContext) -> StorageState:
     """Sign in by the form, as a person does, and return the session's cookies.
 
     Raises:
-        GrafanaError: When Grafana refuses; the message has its words, and no password.
+        GrafanaError: When there is no password, or Grafana refuses it; the message has its words, and no password.
     """
+    if not grafana.password:
+        wanted = "set GRAFANA_PASSWORD_FILE to a file with it, or GRAFANA_PASSWORD"
+        raise GrafanaError(f"{grafana.url} wants a password: {wanted}")
     page = context.new_page()
     page.goto(f"{grafana.url}/login")
     page.locator(marks.by_id(marks.USERNAME)).fill(grafana.user)

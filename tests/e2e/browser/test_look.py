@@ -153,6 +153,14 @@ def test_a_wrong_password_is_told_and_not_shown(grafana: StandIn, browser: Brows
     assert "wr0ng" not in repr(Grafana(grafana.url, USER, "wr0ng"))
 
 
+def test_a_password_that_is_missing_is_told(grafana: StandIn, browser: Browser) -> None:
+    with (
+        browser.new_context() as context,
+        pytest.raises(GrafanaError, match="wants a password: set GRAFANA_PASSWORD_FILE"),
+    ):
+        sign_in(Grafana(grafana.url, USER), context)
+
+
 @pytest.mark.parametrize(("kind", "red"), [("good", set()), ("red", {"GPUs seen"}), ("background", {"GPUs seen"})])
 def test_red_numbers_are_seen(page: Page, grafana: StandIn, tmp_path: Path, kind: str, red: set[str]) -> None:
     grafana.kinds = {"GPUs seen": kind}
