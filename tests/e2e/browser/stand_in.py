@@ -129,6 +129,7 @@ class StandIn:
     repeated: frozenset[str] = frozenset()
     missing: frozenset[str] = frozenset()
     extra: str = ""
+    redirects: dict[str, str] = field(default_factory=dict)
     themes: dict[str, str] = field(default_factory=lambda: dict(BACKGROUNDS))
     # Asked for each query, so that a simulation can change what is shown.
     is_bad_day: Callable[[], bool] = lambda: False
@@ -182,6 +183,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(204, "")
         elif SESSION not in self.headers.get("Cookie", ""):
             self._answer(302, "", Location="/login")
+        elif split.path in stand_in.redirects:
+            self._answer(302, "", Location=stand_in.redirects[split.path])
         elif split.path == "/":
             self._answer(200, "<h1>Welcome to a stand-in</h1>")
         elif uid in stand_in.dashboards:

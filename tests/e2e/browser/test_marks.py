@@ -7,13 +7,10 @@ from __future__ import annotations
 
 import json
 import subprocess
-from pathlib import Path
 
 import pytest
 from ansible_collections.llmops.monitoring.tests.e2e.browser import marks
-
-ROOT = Path(__file__).resolve().parents[3]
-PACKAGES = ROOT / ".cache/e2e/node_modules"
+from ansible_collections.llmops.monitoring.tests.e2e.packages import PACKAGES, node
 
 SCRIPT = """
 const { resolveSelectors, versionedComponents, versionedPages } = await import(process.argv[1] + "/dist/esm/index.mjs");
@@ -47,7 +44,7 @@ console.log(JSON.stringify({
 )
 def test_marks_are_grafanas(package: str, version: str) -> None:
     done = subprocess.run(
-        ["node", "--input-type=module", "--eval", SCRIPT, PACKAGES / package, version],
+        [node(), "--input-type=module", "--eval", SCRIPT, PACKAGES / package, version],
         capture_output=True,
         text=True,
         check=False,

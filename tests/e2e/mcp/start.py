@@ -19,9 +19,9 @@ from pathlib import Path
 
 from ansible_collections.llmops.monitoring.tests.e2e.browser import grafana
 from ansible_collections.llmops.monitoring.tests.e2e.browser.dashboards import ROOT
+from ansible_collections.llmops.monitoring.tests.e2e.packages import PACKAGES, node
 from playwright.sync_api import sync_playwright
 
-PACKAGES = (ROOT / ".cache/e2e/node_modules").resolve()
 BROWSER = PACKAGES / "chrome-devtools-mcp/build/src/bin/chrome-devtools-mcp.js"
 FILES = PACKAGES / "@modelcontextprotocol/server-filesystem/dist/index.js"
 SCREENSHOTS = ROOT / ".cache/screenshots"
@@ -83,7 +83,7 @@ def browser(private: Path, *restrictions: str) -> list[str]:
     sign_in(one, executable, profile)
     flags = [*CHROMIUM_FLAGS, *(["--no-sandbox"] if os.getuid() == 0 else [])]
     return [
-        "node",
+        node(),
         str(BROWSER),
         "--headless",
         f"--executable-path={executable}",
@@ -110,9 +110,9 @@ def files(_private: Path) -> list[str]:
     Node.js itself refuses all else, also where an assistant's program asks the server to serve other folders.
     """
     # Node.js 20 knows it by another name.
-    known = subprocess.run(["node", "--permission", "--version"], capture_output=True, check=False).returncode == 0
+    known = subprocess.run([node(), "--permission", "--version"], capture_output=True, check=False).returncode == 0
     return [
-        "node",
+        node(),
         "--permission" if known else "--experimental-permission",
         "--no-warnings",
         *(f"--allow-fs-read={folder}/*" for folder in (PACKAGES, SCREENSHOTS, DASHBOARDS)),

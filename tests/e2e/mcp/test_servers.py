@@ -18,11 +18,17 @@ from typing import Any, TypeVar
 
 import pytest
 from ansible_collections.llmops.monitoring.tests.e2e.browser.dashboards import ROOT, Dashboard, Panel
-from ansible_collections.llmops.monitoring.tests.e2e.browser.stand_in import PASSWORD, USER, StandIn, standing_in
+from ansible_collections.llmops.monitoring.tests.e2e.browser.stand_in import (
+    PASSWORD,
+    SESSION,
+    USER,
+    StandIn,
+    standing_in,
+)
 from ansible_collections.llmops.monitoring.tests.integration.programs import free_port
 from ansible_collections.llmops.monitoring.tests.serving import serving
 from mcp import Client, StdioServerParameters
-from mcp.types import CallToolResult, ImageContent, TextContent
+from mcp.types import CallToolResult, ImageContent, ListRootsResult, Root, TextContent
 
 CONFIGURATION = json.loads(Path(__file__).with_name("mcp.json").read_text())["mcpServers"]
 START = "ansible_collections.llmops.monitoring.tests.e2e.mcp.start"
@@ -72,18 +78,25 @@ def elsewhere() -> Iterator[tuple[str, list[str]]]:
         yield f"http://127.0.0.1:{server.server_port}", asked
 
 
-def use(name: str, work: Callable[[Client], Coroutine[Any, Any, T]], **environment: str) -> T:
+def use(
+    name: str, work: Callable[[Client], Coroutine[Any, Any, T]], roots: tuple[Path, ...] = (), **environment: str
+) -> T:
     """Start a server as its entry in mcp.json says, with more in its environment, and return what `work` does with it.
 
-    In a thread of its own, as Playwright's loop is there in the tests' own.
+    `roots` are the folders that the client offers to servers. All in a thread of its own, as Playwright's loop is there
+    in the tests' own.
     """
     entry = CONFIGURATION[name]
     server = StdioServerParameters(
         command=entry["command"], args=entry["args"], env={**entry["env"], **environment}, cwd=ROOT
     )
 
+    async def offered(_context: object) -> ListRootsResult:
+        return ListRootsResult(roots=[Root(uri=folder.as_uri()) for folder in roots])
+
     async def session() -> T:
-        async with Client(server, mode="legacy", read_timeout_seconds=60) as client:
+        offer = offered if roots else None
+        async with Client(server, mode="legacy", read_timeout_seconds=60, list_roots_callback=offer) as client:
             return await work(client)
 
     with ThreadPoolExecutor(1) as thread:
@@ -111,11 +124,18 @@ def test_browser_acts_in_grafana_and_reaches_nothing_else(
 
     async def work(client: Client) -> None:
         assert await names(client) == LOOKS | ACTS
+        served.redirects = {"/away": f"{other}/redirected"}
         served.extra = f"<img src='{other}/picture'><script>fetch('{other}/data').catch(() => 0)</script>"
         seen = await client.call_tool("new_page", {"url": f"{served.url}/d/gpu-usage?theme=light"})
         assert not seen.is_error, text(seen)
         assert "GPUs seen" in text(await client.call_tool("take_snapshot", {}))
-        for url in (f"{other}/secrets", "file:///etc/passwd", "javascript:alert(1)"):
+        requests = text(await client.call_tool("list_network_requests", {}))
+        opened = re.search(r"reqid=(\d+) GET \S*/d/gpu-usage", requests)
+        assert opened is not None, requests
+        request = text(await client.call_tool("get_network_request", {"reqid": int(opened[1])}))
+        assert "gpu-usage" in request
+        assert SESSION.partition("=")[2] not in request
+        for url in (f"{other}/secrets", f"{served.url}/away", "file:///etc/passwd", "javascript:alert(1)"):
             refused = await client.call_tool("navigate_page", {"type": "url", "url": url})
             assert "root:" not in text(refused)
             assert "alert" not in text(await client.call_tool("take_snapshot", {}))
@@ -152,7 +172,8 @@ def test_a_screenshot_is_taken_and_found_among_the_files(served: StandIn, tmp_pa
         picture.unlink(missing_ok=True)
 
 
-def test_files_are_read_and_never_written(tmp_path: Path) -> None:
+@pytest.mark.parametrize("offers", [False, True], ids=["as started", "with folders of the client's"])
+def test_files_are_read_and_never_written(tmp_path: Path, offers: bool) -> None:
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     (tmp_path / "secret").write_text("sw0rdfish")
     (link := SCREENSHOTS / "mcp-test-link").unlink(missing_ok=True)
@@ -167,9 +188,11 @@ def test_files_are_read_and_never_written(tmp_path: Path) -> None:
             written = await client.call_tool("write_file", {"path": str(folder / "mcp-test"), "content": "x"})
             assert written.is_error
             assert not (folder / "mcp-test").exists()
+        allowed = text(await client.call_tool("list_allowed_directories", {})).splitlines()[1:]
+        assert set(allowed) <= {str(SCREENSHOTS), str(DASHBOARDS)}
 
     try:
-        use("grafana-files", work)
+        use("grafana-files", work, (tmp_path, ROOT) if offers else ())
     finally:
         link.unlink()
 
