@@ -28,7 +28,9 @@ from ansible_collections.llmops.monitoring.tests.e2e.browser.stand_in import (
 from ansible_collections.llmops.monitoring.tests.integration.programs import free_port
 from ansible_collections.llmops.monitoring.tests.serving import serving
 from mcp import Client, StdioServerParameters
+from mcp.client import ClientRequestContext
 from mcp.types import CallToolResult, ImageContent, ListRootsResult, Root, TextContent
+from pydantic import FileUrl
 
 CONFIGURATION = json.loads(Path(__file__).with_name("mcp.json").read_text())["mcpServers"]
 START = "ansible_collections.llmops.monitoring.tests.e2e.mcp.start"
@@ -79,7 +81,11 @@ def elsewhere() -> Iterator[tuple[str, list[str]]]:
 
 
 def use(
-    name: str, work: Callable[[Client], Coroutine[Any, Any, T]], roots: tuple[Path, ...] = (), **environment: str
+    name: str,
+    work: Callable[[Client], Coroutine[Any, Any, T]],
+    *,
+    environment: dict[str, str] | None = None,
+    roots: tuple[Path, ...] = (),
 ) -> T:
     """Start a server as its entry in mcp.json says, with more in its environment, and return what `work` does with it.
 
@@ -88,11 +94,11 @@ def use(
     """
     entry = CONFIGURATION[name]
     server = StdioServerParameters(
-        command=entry["command"], args=entry["args"], env={**entry["env"], **environment}, cwd=ROOT
+        command=entry["command"], args=entry["args"], env={**entry["env"], **(environment or {})}, cwd=ROOT
     )
 
-    async def offered(_context: object) -> ListRootsResult:
-        return ListRootsResult(roots=[Root(uri=folder.as_uri()) for folder in roots])
+    async def offered(context: ClientRequestContext) -> ListRootsResult:
+        return ListRootsResult(roots=[Root(uri=FileUrl(folder.as_uri())) for folder in roots])
 
     async def session() -> T:
         offer = offered if roots else None
@@ -140,7 +146,7 @@ def test_browser_acts_in_grafana_and_reaches_nothing_else(
             assert "root:" not in text(refused)
             assert "alert" not in text(await client.call_tool("take_snapshot", {}))
 
-    use("grafana-browser", work, **signed_in(served, tmp_path))
+    use("grafana-browser", work, environment=signed_in(served, tmp_path))
     assert asked == []
 
 
@@ -165,7 +171,7 @@ def test_a_screenshot_is_taken_and_found_among_the_files(served: StandIn, tmp_pa
         assert any(isinstance(part, ImageContent) for part in read.content)
 
     try:
-        use("grafana-screenshots", take, **signed_in(served, tmp_path))
+        use("grafana-screenshots", take, environment=signed_in(served, tmp_path))
         assert picture.read_bytes().startswith(b"\x89PNG")
         use("grafana-files", find)
     finally:
@@ -192,7 +198,7 @@ def test_files_are_read_and_never_written(tmp_path: Path, offers: bool) -> None:
         assert set(allowed) <= {str(SCREENSHOTS), str(DASHBOARDS)}
 
     try:
-        use("grafana-files", work, (tmp_path, ROOT) if offers else ())
+        use("grafana-files", work, roots=(tmp_path, ROOT) if offers else ())
     finally:
         link.unlink()
 
