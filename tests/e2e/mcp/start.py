@@ -142,7 +142,7 @@ def run(name: str) -> int:
         environment = {key: text for key, text in os.environ.items() if not key.startswith("GRAFANA_")}
         environment |= {"TMPDIR": private, "CHROME_DEVTOOLS_MCP_NO_UPDATE_CHECKS": "1"}
         with subprocess.Popen(command, env=environment) as server:
-            signal.signal(signal.SIGTERM, lambda *_: server.terminate())
+            signal.signal(signal.SIGTERM, lambda *_arguments: server.terminate())
             return server.wait()
 
 
