@@ -167,7 +167,7 @@ def settle(page: Page, heard: Heard, end: float) -> list[Drawn]:
         drawn = survey(page)
         if (heard.queries <= 0 and all(one.settled for one in drawn)) or time.monotonic() > end:
             return drawn
-        page.wait_for_timeout(50)
+        page.wait_for_timeout(100)
 
 
 def _theme(page: Page) -> str:
