@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down mock test lint sanity units mock-month integration molecule test-gpu test-gpu-wheels bench docs compiler engine clean
+.PHONY: help demo demo-down mock test lint sanity units mock-month integration molecule browser mcp test-gpu test-gpu-wheels bench docs compiler chromium engine clean
 
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -39,11 +39,17 @@ units: .venv/dev .cache/tools compiler ## Tests of single parts: exporters, the 
 mock-month: .venv/dev .cache/tools ## Thirty usual days of the simulated server, over which no alert may fire
 	@LLM_MONITOR_USUAL_DAYS=30 pytest -q -ra tests/scenarios/test_days.py
 
-integration: .venv/dev .cache/tools .cache/litellm compiler engine ## Tests of parts together, with a real engine and a real Prometheus
+integration: .venv/dev .cache/tools .cache/litellm .cache/e2e compiler chromium engine ## Tests of parts together, with a real engine and a real Prometheus
 	@tools/suite.sh integration tests/integration tests/e2e
 
 molecule: .venv/dev .cache/tools compiler engine ## Rollouts onto hosts with their own engine: default, fleet and gpu
 	@tools/molecule.sh
+
+browser: .venv/dev .cache/e2e chromium ## Every dashboard in a browser, in the Grafana at GRAFANA_URL, with pictures in .cache/screenshots
+	@tools/suite.sh browser tests/e2e/browser/test_dashboards.py
+
+mcp: .venv/dev .cache/e2e chromium ## What the MCP servers need by which an assistant looks at dashboards (tests/e2e/mcp)
+	@echo 'The servers are ready: tests/e2e/mcp/README.md tells how an assistant starts them.'
 
 test-gpu: ## Check the GPU exporter against nvidia-smi on a machine with GPUs (ARGS=--help tells more)
 	@PYTHON='$(PYTHON)' tools/test_gpu.sh run $(ARGS)
@@ -61,6 +67,9 @@ docs: .venv/dev ## Write the generated documents again
 compiler:
 	@tools/compiler.sh
 
+chromium:
+	@tools/chromium.sh >/dev/null
+
 engine: .venv/ansible
 	@tools/engine.sh start
 
@@ -77,6 +86,10 @@ clean: ## Remove .venv and .cache; images and the engine stay
 
 .cache/tools: tools/debian.sh
 	@tools/debian.sh $@
+	@touch $@
+
+.cache/e2e: tools/e2e.sh tests/e2e/package.json tests/e2e/package-lock.json tests/e2e/.npmrc
+	@tools/e2e.sh $@
 	@touch $@
 
 .cache/litellm: tools/litellm.sh tests/integration/litellm-requirements.txt | .venv/dev
