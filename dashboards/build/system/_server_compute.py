@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from .. import colours
-from ..limits import above, alert, below
+from ..limits import above, alert
 from ..links import label, logs, to
 from ..panels import Face, Panel, series
 from ..queries import Query
