@@ -125,7 +125,7 @@ def traffic() -> Iterator[Panel]:
             title,
             *(
                 Query(
-                    "topk(10, sum by (instance, name) "
+                    "topk(8, sum by (instance, name) "
                     f"(rate(container_{metric}_bytes_total{NAMED}[$__rate_interval])))",
                     f"{{{{name}}}} {way}",
                 )
