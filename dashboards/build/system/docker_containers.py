@@ -15,14 +15,24 @@ from ._container_use import logged, memory, processors, traffic
 
 EMPTY = "No container exporter reports."
 CHOSEN = '{instance=~"$instance", container=~"$container"}'
+# The higher, the more somebody has to look at it.
 STATE_CODES = {
-    0: ("Ended", colours.CRITICAL),
+    0: ("Ended", colours.OFF),
     1: ("Running", colours.OK),
-    2: ("Running, starting up", colours.INFO),
-    3: ("Running, unhealthy", colours.WARNING),
-    4: ("Restarting", colours.CRITICAL),
-    5: ("Paused or made", colours.OFF),
+    2: ("Paused or made", colours.OFF),
+    3: ("Starting", colours.INFO),
+    4: ("Unhealthy", colours.WARNING),
+    5: ("Restarting", colours.CRITICAL),
+    6: ("Failed", colours.CRITICAL),
 }
+# Ended neither by itself nor on request, as the alert ContainerDown has it.
+FAILED = (
+    'llm_monitor_container_state{instance=~"$instance", container=~"$container", state=~"exited|dead"} == 1\n'
+    "and on (instance, container) (\n"
+    f"  llm_monitor_container_exit_code{CHOSEN} != 0 != 130 != 137 != 143\n"
+    f"  or llm_monitor_container_oom_killed{CHOSEN} == 1\n"
+    ")"
+)
 
 
 def board() -> Board:
@@ -49,17 +59,16 @@ def _now() -> Iterator[Panel]:
         "Not running",
         Query(
             "count(\n"
-            f"  instance_container:llm_monitor_container_expected:bool{CHOSEN}\n"
-            f"  unless on (instance, container) {running}\n"
-            "  or on (instance, container)\n"
-            "  llm_monitor_container_state"
-            '{instance=~"$instance", container=~"$container", state=~"exited|dead|restarting"} == 1\n'
-            ") or 0 * count(llm_monitor_container_state"
-            f"{CHOSEN})"
+            f"  group by (instance, container) (instance_container:llm_monitor_container_expected:bool{CHOSEN}\n"
+            f"  unless on (instance, container) {running})\n"
+            f"  or group by (instance, container) ({FAILED})\n"
+            '  or group by (instance, container) (llm_monitor_container_state{instance=~"$instance", '
+            'container=~"$container", state="restarting"} == 1)\n'
+            f") or 0 * count(llm_monitor_container_state{CHOSEN})"
         ),
         face=Face(
-            "Containers that are expected and do not run, and others that have ended or crash again and again. One "
-            "that did its work and ended is among them; the table says which, and with what exit code.",
+            "Containers that are expected and do not run, and others that have failed or crash again and again; one "
+            "that did its work and ended is none of them. The table says which, and with what exit code.",
             "short",
             EMPTY,
             above(critical=1),
@@ -143,11 +152,12 @@ def _code() -> str:
     health = 'llm_monitor_container_health{instance=~"$instance", container=~"$container", status'
     return (
         "max by (instance, container) (\n"
-        f'  5 * ({state}=~"paused|created"}} == 1)\n'
-        f'  or 4 * ({state}="restarting"}} == 1)\n'
+        f"  6 * ({FAILED})\n"
+        f'  or 5 * ({state}="restarting"}} == 1)\n'
+        f'  or 4 * ({health}="unhealthy"}} == 1 and on (instance, container) {state}="running"}} == 1)\n'
+        f'  or 3 * ({health}="starting"}} == 1 and on (instance, container) {state}="running"}} == 1)\n'
+        f'  or 2 * ({state}=~"paused|created"}} == 1)\n'
         f'  or 0 * ({state}=~"exited|dead|removing"}} == 1)\n'
-        f'  or 3 * ({health}="unhealthy"}} == 1 and on (instance, container) {state}="running"}} == 1)\n'
-        f'  or 2 * ({health}="starting"}} == 1 and on (instance, container) {state}="running"}} == 1)\n'
         f'  or ({state}="running"}} == 1)\n'
         ")"
     )

@@ -42,12 +42,14 @@ def _there() -> Iterator[Panel]:
     yield stat(
         "GPUs missing",
         Query(
-            'sum(llm_monitor_gpu_gpus_expected{instance=~"$instance"})\n'
-            '- sum(llm_monitor_gpu_gpus{instance=~"$instance"})'
+            "sum(max by (instance) (last_over_time("
+            'llm_monitor_gpu_gpus_expected{instance=~"$instance"}[1d])))\n'
+            '- (sum(llm_monitor_gpu_gpus{instance=~"$instance"}) or vector(0))'
         ),
         face=Face(
-            "GPUs that should be there and that the driver gives no access to. Normal is 0. What ran on a missing one "
-            "has failed; the kernel's messages name the XID.",
+            "GPUs that should be there and that the driver gives no access to, or of which nothing has reported since "
+            "less than a day ago. Normal is 0. What ran on a missing one has failed; the kernel's messages name the "
+            "XID.",
             "short",
             EMPTY,
             above(critical=1),
@@ -112,9 +114,10 @@ def _used() -> Iterator[Panel]:
 
 def _errors() -> Iterator[Panel]:
     xids = alert_text("GpuXidHardware", "xids")
+    ignored = alert_text("GpuXidApplication", "ignored_xids")
     for title, matcher, limits, said in (
         ("Hardware XIDs, 24 h", f'xid=~"{xids}"', above(critical=1), "The GPU, its memory or its links are at fault"),
-        ("Other XIDs, 24 h", f'xid!~"{xids}"', above(warning=1), "Most often a program did something wrong"),
+        ("Other XIDs, 24 h", f'xid!~"{xids}|{ignored}"', above(warning=1), "Most often a program did something wrong"),
     ):
         yield stat(
             title,
