@@ -54,8 +54,14 @@ def board() -> Board:
 
 
 def _now() -> Iterator[Panel]:
+    yield _not_running()
+    yield _running()
+    yield _unhealthy()
+
+
+def _not_running() -> Panel:
     running = 'llm_monitor_container_state{instance=~"$instance", container=~"$container", state="running"} == 1'
-    yield stat(
+    return stat(
         "Not running",
         Query(
             "count(\n"
@@ -75,7 +81,11 @@ def _now() -> Iterator[Panel]:
         ),
         width=3,
     )
-    yield stat(
+
+
+def _running() -> Panel:
+    running = 'llm_monitor_container_state{instance=~"$instance", container=~"$container", state="running"} == 1'
+    return stat(
         "Running",
         Query(f"count({running})", "running"),
         Query(f"count(instance_container:llm_monitor_container_expected:bool{CHOSEN})", "expected"),
@@ -87,7 +97,10 @@ def _now() -> Iterator[Panel]:
         ),
         width=5,
     )
-    yield stat(
+
+
+def _unhealthy() -> Panel:
+    return stat(
         "Unhealthy",
         Query(
             'sum(llm_monitor_container_health{instance=~"$instance", container=~"$container", status="unhealthy"})\n'
@@ -203,30 +216,7 @@ def _all() -> Panel:
             Query(f"count by (instance, container) (llm_monitor_container_gpu_assigned{CHOSEN} == 1)"),
             Query(f"{by} (llm_monitor_container_exit_code{CHOSEN})"),
         ],
-        columns=[
-            Column("instance", "Host"),
-            Column(
-                "container",
-                "Container",
-                links=[
-                    to("docker-containers", "This container", instance=cell("instance"), container=cell("container")),
-                    logs("Its logs", container=cell("container")),
-                ],
-            ),
-            Column("A", "State", "short", meanings=STATE_CODES),
-            Column("image", "Image"),
-            Column("version", "Version"),
-            Column("C", "Up for", "s", width=100, decimals=1),
-            Column("D", "Restarts", "short", above(warning=1), width=90),
-            Column(
-                "E",
-                "GPUs",
-                "short",
-                width=70,
-                links=[to("gpu-usage", "Its GPUs", instance=cell("instance"))],
-            ),
-            Column("F", "Exit code", "short", width=90),
-        ],
+        columns=_container_columns(),
         face=Face(
             "Every container with what it is made of and how it is; restarts are those in the time that is shown, the "
             "exit code that of one that has ended (137 is killed, often for memory; 143 stopped on request).",
@@ -237,3 +227,30 @@ def _all() -> Panel:
         sort="Container",
         rising=True,
     )
+
+
+def _container_columns() -> list[Column]:
+    return [
+        Column("instance", "Host"),
+        Column(
+            "container",
+            "Container",
+            links=[
+                to("docker-containers", "This container", instance=cell("instance"), container=cell("container")),
+                logs("Its logs", container=cell("container")),
+            ],
+        ),
+        Column("A", "State", "short", meanings=STATE_CODES),
+        Column("image", "Image"),
+        Column("version", "Version"),
+        Column("C", "Up for", "s", width=100, decimals=1),
+        Column("D", "Restarts", "short", above(warning=1), width=90),
+        Column(
+            "E",
+            "GPUs",
+            "short",
+            width=70,
+            links=[to("gpu-usage", "Its GPUs", instance=cell("instance"))],
+        ),
+        Column("F", "Exit code", "short", width=90),
+    ]

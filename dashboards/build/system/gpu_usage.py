@@ -67,7 +67,14 @@ def _there() -> Iterator[Panel]:
 
 
 def _used() -> Iterator[Panel]:
-    yield stat(
+    yield _busy_over_time()
+    yield _memory_in_use()
+    yield _power()
+    yield _hottest_gpu()
+
+
+def _busy_over_time() -> Panel:
+    return stat(
         "Busy",
         Query(f"avg(instance_gpu:llm_monitor_gpu_active:ratio{CHOSEN})"),
         face=Face(
@@ -79,7 +86,10 @@ def _used() -> Iterator[Panel]:
         ),
         width=3,
     )
-    yield stat(
+
+
+def _memory_in_use() -> Panel:
+    return stat(
         "Memory in use",
         Query(f"sum(llm_monitor_gpu_memory_used_bytes{CHOSEN}) / sum(llm_monitor_gpu_memory_total_bytes{CHOSEN})"),
         face=Face(
@@ -91,13 +101,19 @@ def _used() -> Iterator[Panel]:
         ),
         width=3,
     )
-    yield stat(
+
+
+def _power() -> Panel:
+    return stat(
         "Power",
         Query(f"sum(llm_monitor_gpu_power_watts{CHOSEN})"),
         face=Face("What all GPUs draw together now.", "watt", EMPTY, decimals=1),
         width=3,
     )
-    yield stat(
+
+
+def _hottest_gpu() -> Panel:
+    return stat(
         "Hottest GPU",
         Query('max(llm_monitor_gpu_temperature_celsius{instance=~"$instance", gpu=~"$gpu", sensor="die"})'),
         face=Face(
@@ -162,34 +178,7 @@ def _tenants() -> Panel:
             Query(_of_tenant('llm_monitor_gpu_temperature_celsius{instance=~"$instance", gpu=~"$gpu", sensor="die"}')),
             Query(_of_tenant(f"llm_monitor_gpu_power_watts{CHOSEN}")),
         ],
-        columns=[
-            Column("instance", "Host"),
-            Column(
-                "gpu",
-                "GPU",
-                width=60,
-                links=[to("gpu-usage", "This GPU", instance=cell("instance"), gpu=cell("gpu"))],
-            ),
-            Column(
-                "container",
-                "Container",
-                links=[
-                    to("docker-containers", "This container", instance=cell("instance"), container=cell("container")),
-                    logs("Its logs", container=cell("container")),
-                ],
-            ),
-            Column("model", "Model", links=[to("vllm-docker-status", "This model", model=cell("model"))]),
-            Column("A", "Busy", "percentunit", bar=True),
-            Column("B", "Memory in use", "percentunit", bar=True),
-            Column(
-                "C",
-                "Die",
-                "celsius",
-                above(warning=alert("GpuTemperatureHigh"), critical=alert("GpuTemperatureCritical")),
-                width=80,
-            ),
-            Column("D", "Power", "watt", width=90, decimals=0),
-        ],
+        columns=_tenant_columns(),
         face=Face(
             "Which container has which GPU, for which model; one that several models share has a row for each of them, "
             "with what it does as a whole. A GPU without a container is free.",
@@ -200,6 +189,37 @@ def _tenants() -> Panel:
         sort="GPU",
         rising=True,
     )
+
+
+def _tenant_columns() -> list[Column]:
+    return [
+        Column("instance", "Host"),
+        Column(
+            "gpu",
+            "GPU",
+            width=60,
+            links=[to("gpu-usage", "This GPU", instance=cell("instance"), gpu=cell("gpu"))],
+        ),
+        Column(
+            "container",
+            "Container",
+            links=[
+                to("docker-containers", "This container", instance=cell("instance"), container=cell("container")),
+                logs("Its logs", container=cell("container")),
+            ],
+        ),
+        Column("model", "Model", links=[to("vllm-docker-status", "This model", model=cell("model"))]),
+        Column("A", "Busy", "percentunit", bar=True),
+        Column("B", "Memory in use", "percentunit", bar=True),
+        Column(
+            "C",
+            "Die",
+            "celsius",
+            above(warning=alert("GpuTemperatureHigh"), critical=alert("GpuTemperatureCritical")),
+            width=80,
+        ),
+        Column("D", "Power", "watt", width=90, decimals=0),
+    ]
 
 
 def _busy() -> Panel:
