@@ -150,7 +150,15 @@ def series(
         built = built.thresholds_style(
             commons.GraphThresholdsStyleConfig().mode(common.GraphThresholdsStyleMode.DASHED)
         )
-    for pattern, fixed in (colour or {}).items():
+    built = _dressed(built, colour or {}, mirrored, dashed)
+    return finished(
+        built.build(), title, asked, Shape.RANGE, replace(face, limits=face.limits.lines()), width, height, named=True
+    )
+
+
+def _dressed(built: timeseries.Panel, colour: Mapping[str, str], mirrored: str, dashed: str) -> timeseries.Panel:
+    """Return a panel of lines with what is different for some of them, by regular expressions of their legends."""
+    for pattern, fixed in colour.items():
         built = built.override_by_regexp(_whole(pattern), [setting("color", {"mode": "fixed", "fixedColor": fixed})])
     if mirrored:
         built = built.override_by_regexp(_whole(mirrored), [setting("custom.transform", "negative-Y")])
@@ -161,9 +169,7 @@ def series(
             setting("custom.stacking", {"mode": "none", "group": "A"}),
         ]
         built = built.override_by_regexp(_whole(dashed), style)
-    return finished(
-        built.build(), title, asked, Shape.RANGE, replace(face, limits=face.limits.lines()), width, height, named=True
-    )
+    return built
 
 
 def states(title: str, *asked: Asked, face: Face, width: int = 24, height: int = 8) -> Panel:
