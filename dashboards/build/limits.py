@@ -30,7 +30,8 @@ class Limits:
         """Return the same for lines at these values: each in the colour of the side that it warns of."""
         if not self.low_is_bad:
             return self
-        values, colours_below = [value for value, _ in self.steps], [colour for _, colour in self.steps]
+        values = [step[0] for step in self.steps]
+        colours_below = [step[1] for step in self.steps]
         return Limits(tuple(zip(values, [colours_below[-1], *colours_below[:-1]], strict=True)), low_is_bad=True)
 
 
