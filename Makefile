@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down mock test lint sanity units mock-month integration molecule test-gpu test-gpu-wheels bench docs compiler engine clean
+.PHONY: help demo demo-down mock test lint sanity units mock-month integration molecule test-gpu test-gpu-wheels bench docs dashboards compiler engine clean
 
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -57,6 +57,9 @@ bench: .venv/dev .cache/tools compiler engine ## Our exporters and the library b
 
 docs: .venv/dev ## Write the generated documents again
 	@tools/docs.sh
+
+dashboards: .venv/dev ## Write the dashboards' JSON again from dashboards/build
+	@python -m dashboards.build
 
 compiler:
 	@tools/compiler.sh
