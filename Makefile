@@ -34,7 +34,7 @@ sanity: .venv/dev ## ansible-test sanity, in a copy where the collection has its
 	@tools/sanity.sh
 
 units: .venv/dev .cache/tools .cache/logql compiler ## Tests of single parts: exporters, the library, plugins, rules, contracts
-	@tools/suite.sh units --numprocesses=auto --dist=loadfile files/exporters/tests files/llmops/tests tests/unit tests/rules tests/scenarios tests/contract
+	@tools/suite.sh units --numprocesses=auto --dist=loadfile files/exporters/tests files/llmops/tests tests/unit tests/rules tests/scenarios tests/dashboards tests/contract
 
 mock-month: .venv/dev .cache/tools ## Thirty usual days of the simulated server, over which no alert may fire
 	@LLM_MONITOR_USUAL_DAYS=30 pytest -q -ra tests/scenarios/test_days.py

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from .. import colours, limits, links
 from ..limits import above, alert, default, default_text
-from ..panels import Face, Panel, series, stat, states
+from ..panels import Face, Meanings, Panel, series, stat, states
 from ..queries import Query
 from ..tables import Column, table
 
@@ -14,7 +14,7 @@ CHOSEN = '{instance=~"$instance"}'
 NO_PROMETHEUS = "No Prometheus reports."
 NO_TARGET = "Nothing is scraped."
 COLLECTORS = '{__name__=~"llm_monitor_.+_collector_success", instance=~"$instance"}'
-UP = {1: ("Up", colours.OK), 0: ("Down", colours.CRITICAL)}
+UP: Meanings = {1: ("Up", colours.OK), 0: ("Down", colours.CRITICAL)}
 TIMEOUT = float(default_text("prometheus_scrape_timeout").removesuffix("s"))
 
 
