@@ -36,7 +36,7 @@ def filled(expr: str, part: Part, values: Mapping[str, str]) -> str:
         "__to": str(part.end * 1000),
     }
     known = {**values, **own}
-    return re.sub(r"\$(?:\{(\w+)(?::\w+)?\}|(\w+))", lambda found: known[found[1] or found[2]], expr)
+    return re.sub(r"\$(?:\{(\w+)(?::\w+)?\}|([a-zA-Z_]\w*))", lambda found: known[found[1] or found[2]], expr)
 
 
 def everything(board: Mapping[str, Any]) -> dict[str, str]:
