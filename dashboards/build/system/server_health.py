@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .. import colours, variables
+from .. import variables
 from ..board import Board
 from ..limits import above, alert, below
-from ..panels import Face, Panel, series, stat
+from ..links import label, to
+from ..panels import Face, Panel, stat
 from ..queries import Query
+from ._server_compute import kernel, memory, processors
+from ._server_storage import disks, network
 
 EMPTY = "No node exporter reports."
 
@@ -22,49 +25,115 @@ def board() -> Board:
         description="Whether the hosts are well, and if not, what they lack.",
         variables=[variables.instance("llm_monitor_node_up")],
     )
-    made.row("", *_status())
-    made.row("Processors", _cpu_modes())
+    made.row("", *_seen(), *_used())
+    made.row("Processors", *processors())
+    made.row("Memory", *memory())
+    made.row("Disks", *disks())
+    made.row("Network", *network())
+    made.row("Kernel and sensors", *kernel(), collapsed=True)
     return made
 
 
-def _status() -> Iterator[Panel]:
+def _seen() -> Iterator[Panel]:
+    yield stat(
+        "Hosts down",
+        Query(
+            "count(group by (instance) (last_over_time("
+            'llm_monitor_node_up{instance=~"$instance"}[1d])))\n'
+            '- (count(group by (instance) (llm_monitor_node_up{instance=~"$instance"})) or vector(0))'
+        ),
+        face=Face(
+            "Hosts that have reported within a day and do not now. Normal is 0. Log in there: either the host or its "
+            "node exporter is down, and nothing else is known about it.",
+            "short",
+            EMPTY,
+            above(critical=1),
+        ),
+        width=3,
+    )
+    for severity, said, limits in (
+        ("critical", "What needs somebody now", above(critical=1)),
+        ("warning", "What needs somebody today", above(warning=1)),
+    ):
+        yield stat(
+            f"{severity.capitalize()} alerts",
+            Query(f'count(ALERTS{{alertstate="firing", severity="{severity}", instance=~"$instance|"}}) or vector(0)'),
+            face=Face(
+                f"{said}: alerts that fire, of these hosts and of what belongs to none. The dashboard of alerts says "
+                "which, and each leads to its runbook.",
+                "short",
+                "Prometheus does not answer.",
+                limits,
+                links=[to("alerts", "Alerts")],
+            ),
+            width=3,
+        )
+    yield stat(
+        "Uptime",
+        Query('min(instance:llm_monitor_node_uptime:seconds{instance=~"$instance"})'),
+        face=Face(
+            "Time since the boot of the host that has booted last. A short one that nobody planned is a crash: see the "
+            "kernel's messages from before.",
+            "dtdurations",
+            EMPTY,
+            decimals=1,
+        ),
+        width=3,
+    )
+
+
+def _used() -> Iterator[Panel]:
     yield stat(
         "CPU in use",
         Query('max(instance:llm_monitor_node_cpu_utilization:ratio_rate5m{instance=~"$instance"})'),
         face=Face(
-            "The busiest host's share of CPU time in use over 5 minutes. Find what uses it below, by mode.",
+            "Share of CPU time in use over 5 minutes, on the busiest host. The row of processors says by what.",
             "percentunit",
             EMPTY,
             above(warning=alert("HostCpuHigh")),
+            decimals=0,
         ),
+        width=3,
+    )
+    yield stat(
+        "Load per core",
+        Query('max(llm_monitor_node_load5{instance=~"$instance"} / llm_monitor_node_cpus{instance=~"$instance"})'),
+        face=Face(
+            "Tasks that ran or waited for a disk, on average over 5 minutes, for each core; on the host with the most. "
+            "Up to 1 everything gets its turn at once.",
+            "short",
+            EMPTY,
+            above(warning=1, critical=2),
+            decimals=2,
+        ),
+        width=3,
     )
     yield stat(
         "Memory available",
         Query('min(instance:llm_monitor_node_memory_available:ratio{instance=~"$instance"})'),
         face=Face(
             "What can be had without swapping, on the host with the least. When it is low, the OOM killer is near: see "
-            "which containers hold it.",
+            "which container holds it.",
             "percentunit",
             EMPTY,
             below(warning=alert("HostMemoryLow"), critical=alert("HostMemoryLow", "critical_threshold")),
+            decimals=0,
+            links=[to("docker-containers", "Containers", instance=label("instance"))],
         ),
+        width=3,
     )
-
-
-def _cpu_modes() -> Panel:
-    return series(
-        "CPU by mode",
+    yield stat(
+        "Root disk free",
         Query(
-            "sum by (mode) (rate(llm_monitor_node_cpu_seconds_total"
-            '{instance=~"$instance", mode!="idle"}[$__rate_interval]))',
-            "{{mode}}",
+            'min(instance_mountpoint:llm_monitor_node_filesystem_avail:ratio{instance=~"$instance", mountpoint="/"})'
         ),
-        face=Face("Cores in use, by what they do. Much iowait means slow disks.", "short", EMPTY, least=0),
-        stacked=True,
-        colour={
-            "user|nice": colours.USER,
-            "system": colours.SYSTEM,
-            "iowait": colours.IO_WAIT,
-            "steal": colours.STOLEN,
-        },
+        face=Face(
+            "Free space of the root file system, on the host with the least. Containers stop when it is full; remove "
+            "images and logs that nobody needs.",
+            "percentunit",
+            "No host reports its root file system.",
+            below(warning=alert("DiskFillsIn4h"), critical=alert("DiskLow")),
+            decimals=0,
+        ),
+        width=3,
     )
