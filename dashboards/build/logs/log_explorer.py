@@ -11,16 +11,16 @@ from ..panels import Face, Panel, bars, logs, series, stat
 from ..queries import LogQuery
 
 EMPTY = "No such line in this time."
-# Kernel lines have no container, and lines whose level nobody knows have none.
+# Lines of the kernel and of the journal have no container.
 CHOSEN = 'service=~"$service", container=~"$container", level=~"$level", instance=~"$instance"'
-FAILING = 'level=~"error|critical|fatal"'
+FAILING = 'level=~"error|critical"'
 FOUND = "|~ `(?i)$text`"
 
 LEVELS = {
-    "critical|fatal|error": colours.CRITICAL,
-    "warn|warning": colours.WARNING,
+    "critical|error": colours.CRITICAL,
+    "warning": colours.WARNING,
     "info": colours.INFO,
-    "debug|trace|unknown|": colours.OFF,
+    "debug|unknown|": colours.OFF,
 }
 # What a line of trouble looks like: the kernel on a GPU; the kernel, or CUDA, on memory; Python on a failure.
 XID = '|= "NVRM: Xid"'
@@ -41,10 +41,9 @@ def board() -> Board:
             variables.of_log_label("instance", "Host"),
             variables.of_log_label("service", "Service"),
             variables.of_log_label("container", "Container", some_lack_it=True),
-            variables.of_log_label("level", "Level", some_lack_it=True),
+            variables.of_log_label("level", "Level"),
             variables.words("text", "Text"),
         ],
-        range="1h",
     )
     made.row("", *_counts())
     made.row("How much", *_volume())
@@ -71,7 +70,7 @@ def _counts() -> Iterator[Panel]:
             1,
             None,
         ),
-        ("Warnings", f'{CHOSEN}, level=~"warn|warning"', FOUND, "Lines of the level warning.", None, None),
+        ("Warnings", f'{CHOSEN}, level="warning"', FOUND, "Lines of the level warning.", None, None),
         (
             "GPU errors (XID)",
             CHOSEN,

@@ -9,7 +9,8 @@ from ..limits import above
 from ..panels import Face, Panel, series, stat
 from ..queries import Query
 
-CHOSEN = '{instance=~"$instance"}'
+WITHIN = 'instance=~"$instance"'
+CHOSEN = f"{{{WITHIN}}}"
 NO_LOKI = "No Loki reports."
 NO_ALLOY = "No Alloy reports."
 
@@ -20,11 +21,13 @@ def status() -> Iterator[Panel]:
         "Lines lost",
         Query(
             f"round(sum(increase(loki_write_dropped_entries_total{CHOSEN}[$__range]))"
+            f' + (sum(increase(loki_process_dropped_lines_total{{reason="ratelimit_drop_stage", {WITHIN}}}[$__range]))'
+            " or vector(0))"
             f" + (sum(increase(loki_discarded_samples_total{CHOSEN}[$__range])) or vector(0)))"
         ),
         face=Face(
-            "Lines that Alloy gave up on or that Loki refused, in the time that is shown. Normal is none; see the "
-            "reasons below.",
+            "Lines that were too many for Alloy, that it gave up on or that Loki refused, in the time that is shown. "
+            "Normal is none; see the reasons below.",
             "short",
             NO_ALLOY,
             above(warning=1),
@@ -40,9 +43,7 @@ def status() -> Iterator[Panel]:
     )
     yield stat(
         "Parts of Alloy that fail",
-        Query(
-            f'sum(alloy_component_controller_running_components{{health_type!="healthy", {CHOSEN[1:-1]}}}) or vector(0)'
-        ),
+        Query(f'sum(alloy_component_controller_running_components{{health_type!="healthy", {WITHIN}}}) or vector(0)'),
         face=Face(
             "Components of Alloy's configuration that are not healthy; its own page says which.",
             "short",
@@ -103,16 +104,26 @@ def over_time() -> Iterator[Panel]:
         width=8,
     )
     yield series(
-        "Lines that Alloy gives up on",
+        "Lines that Alloy does not send",
         Query(
-            f"sum by (instance, reason) (rate(loki_write_dropped_entries_total{CHOSEN}[$__rate_interval]))",
+            f"sum by (instance, reason) (rate(loki_write_dropped_entries_total{CHOSEN}[$__rate_interval])) > 0",
             "{{instance}}: {{reason}}",
         ),
         Query(
-            f"sum by (instance) (rate(loki_write_batch_retries_total{CHOSEN}[$__rate_interval]))",
+            f"sum by (instance, reason) (rate(loki_process_dropped_lines_total{CHOSEN}[$__rate_interval])) > 0",
+            "{{instance}}: {{reason}}",
+        ),
+        Query(
+            f"sum by (instance) (rate(loki_write_batch_retries_total{CHOSEN}[$__rate_interval])) > 0",
             "{{instance}}: tried again",
         ),
-        face=Face("In a second. Lines that are tried again are not lost yet.", "cps", NO_ALLOY, least=0),
+        face=Face(
+            "In a second, by reason. too_old: written long before Alloy came; ratelimit_drop_stage: a service writes "
+            "too much; what is tried again is not lost yet.",
+            "cps",
+            "Alloy sends every line.",
+            least=0,
+        ),
         colour={".+: tried again": colours.WARNING},
         width=8,
     )

@@ -71,7 +71,7 @@ def _now() -> Iterator[Panel]:
     )
     yield stat(
         "Suppressed",
-        Query('sum(alertmanager_alerts{state="suppressed", instance=~"$instance"})'),
+        Query('sum(alertmanager_alerts{state="suppressed"})'),
         face=Face(
             "Alerts that nobody is told of: silenced, or inhibited by a worse one.",
             "short",
@@ -81,7 +81,7 @@ def _now() -> Iterator[Panel]:
     )
     yield stat(
         "Silences",
-        Query('sum(alertmanager_silences{state="active", instance=~"$instance"})'),
+        Query('sum(alertmanager_silences{state="active"})'),
         face=Face(
             "Silences in force. Alertmanager's page, or amtool, says whose they are and when they end.",
             "short",
@@ -167,8 +167,8 @@ def _history() -> Iterator[Panel]:
     )
     yield series(
         "Silences and suppressed alerts",
-        Query('sum(alertmanager_silences{state="active", instance=~"$instance"})', "silences"),
-        Query('sum(alertmanager_alerts{state="suppressed", instance=~"$instance"})', "suppressed alerts"),
+        Query('sum(alertmanager_silences{state="active"})', "silences"),
+        Query('sum(alertmanager_alerts{state="suppressed"})', "suppressed alerts"),
         face=Face(
             "Silences that never end hide what they were made for.", "short", "No Alertmanager reports.", least=0
         ),
