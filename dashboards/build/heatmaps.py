@@ -5,6 +5,7 @@ from __future__ import annotations
 from grafana_foundation_sdk.builders import heatmap as heatmaps
 from grafana_foundation_sdk.models import common, heatmap
 
+from . import colours
 from .panels import Face, Panel, finished
 from .queries import Query, Shape
 
@@ -49,5 +50,6 @@ def _heatmap(face: Face, scheme: str) -> heatmaps.Panel:
         .cell_gap(1)
         .cell_values(heatmaps.CellValues().unit(face.unit))
         .rows_frame(heatmaps.RowsHeatmapOptions().layout(common.HeatmapCellLayout.AUTO))
+        .exemplars_color(colours.PLAIN)
         .show_legend()
     )

@@ -27,7 +27,7 @@ from .links import Link
 from .queries import Asked, LogQuery, Shape, ref
 
 # Value → (what people read, its colour).
-Meanings = Mapping[str | int, tuple[str, str]]
+Meanings = Mapping[int, tuple[str, str]] | Mapping[str, tuple[str, str]]
 
 
 @dataclass(frozen=True)

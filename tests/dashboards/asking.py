@@ -14,29 +14,42 @@ from typing import Any
 from ansible_collections.llmops.monitoring.tests.dashboards.past import STEP, Part
 from ansible_collections.llmops.monitoring.tests.dashboards.reading import Asked, choices
 
-# Four scrapes, as Grafana makes it.
-RATE_INTERVAL = f"{4 * STEP}s"
-
 
 class RefusedError(Exception):
     """What Prometheus says of a query that it can't answer."""
 
 
-def filled(expr: str, part: Part, values: Mapping[str, str]) -> str:
-    """Return an expression with Grafana's own variables for a part of the past, and a dashboard's `values`."""
-    seconds = part.end - part.begin
-    own = {
-        "__rate_interval": RATE_INTERVAL,
-        "__interval": f"{STEP}s",
-        "__interval_ms": str(STEP * 1000),
-        "__range": f"{seconds}s",
-        "__range_s": str(seconds),
-        "__range_ms": str(seconds * 1000),
-        "__from": str(part.begin * 1000),
-        "__to": str(part.end * 1000),
+def own_values(begin: int, end: int, step: int, scrape: int) -> dict[str, str]:
+    """Return Grafana's own variables.
+
+    Args:
+        begin: What is shown first, Unix time.
+        end: What is shown last, Unix time.
+        step: Seconds between two points.
+        scrape: Seconds between two scrapes.
+    """
+    return {
+        # As Grafana makes it: four scrapes at least, and one more than from point to point.
+        "__rate_interval": f"{max(step + scrape, 4 * scrape)}s",
+        "__interval": f"{step}s",
+        "__interval_ms": str(step * 1000),
+        "__range": f"{end - begin}s",
+        "__range_s": str(end - begin),
+        "__range_ms": str((end - begin) * 1000),
+        "__from": str(begin * 1000),
+        "__to": str(end * 1000),
     }
-    known = {**values, **own}
-    return re.sub(r"\$(?:\{(\w+)(?::\w+)?\}|([a-zA-Z_]\w*))", lambda found: known[found[1] or found[2]], expr)
+
+
+def fill(expr: str, values: Mapping[str, str]) -> str:
+    """Return an expression with its variables replaced; label_replace has `$1`, which Grafana leaves alone."""
+    variable = r"\$(?:\{(\w+)(?::\w+)?\}|([a-zA-Z_]\w*))"
+    return re.sub(variable, lambda found: values[found[1] or found[2]], expr)
+
+
+def filled(expr: str, part: Part, values: Mapping[str, str]) -> str:
+    """Return an expression for a part of the past, with a dashboard's `values`."""
+    return fill(expr, {**values, **own_values(part.begin, part.end, STEP, STEP)})
 
 
 def everything(board: Mapping[str, Any]) -> dict[str, str]:
