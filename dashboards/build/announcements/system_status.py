@@ -71,8 +71,8 @@ def _now() -> Iterator[Panel]:
     )
     yield stat(
         "Models online",
-        Query(f"sum(model:llm_monitor_available:bool{CHOSEN})", "can be used"),
-        Query(f"count(model:llm_monitor_available:bool{CHOSEN})", "of"),
+        Query(f"sum(model:llm_monitor_available:bool{CHOSEN})", "online"),
+        Query(f"count(model:llm_monitor_available:bool{CHOSEN})", "in all"),
         face=Face("How many models can be used right now, of how many there are.", "short", EMPTY, decimals=0),
         width=5,
         filled=False,

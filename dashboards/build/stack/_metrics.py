@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from .. import colours, limits, links
-from ..limits import above, alert, default, default_text
+from ..limits import above, alert, below, default, default_text
 from ..panels import Face, Meanings, Panel, series, stat, states
 from ..queries import Query
 from ..tables import Column, table
@@ -57,13 +57,13 @@ def status() -> Iterator[Panel]:
         ),
     )
     yield stat(
-        "Space used",
-        Query(f"max(instance:prometheus_tsdb_storage:ratio{CHOSEN})"),
+        "Space left",
+        Query(f"1 - max(instance:prometheus_tsdb_storage:ratio{CHOSEN})"),
         face=Face(
-            "The share of the space for samples that is used. At 100% the oldest go before their time.",
+            "The share of the space for samples that is not used yet. With none, the oldest go before their time.",
             "percentunit",
             "No limit on size is set.",
-            above(warning=alert("PrometheusStorageFilling")),
+            below(warning=round(1 - alert("PrometheusStorageFilling"), 3)),
         ),
     )
     yield stat(
