@@ -32,7 +32,7 @@ class Parsed:
 
 def parse(queries: Sequence[str]) -> list[Parsed]:
     """Parse queries with the grammar in .cache/logql; fail the test where there is none."""
-    if not (GRAMMAR / "node_modules/@grafana/lezer-logql").is_dir():
+    if not (GRAMMAR / "done").is_file():
         pytest.fail("There is no grammar of LogQL: run make .cache/logql")
     node = shutil.which("node", path=str(GRAMMAR / "node/bin")) or shutil.which("node")
     if node is None:

@@ -1,4 +1,4 @@
-// usage: node parse.mjs FOLDER <queries - FOLDER is what tools/logql.sh made; queries are a JSON list of LogQL.
+// usage: node parse.mjs FOLDER <queries - FOLDER is what tools/npm.sh made; queries are a JSON list of LogQL.
 //
 // Prints a JSON list: for each query the positions where the grammar could not go on, and the labels by which its
 // streams are chosen.

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# usage: logql.sh FOLDER - installs Grafana's grammar of LogQL into FOLDER, for the test that parses queries of logs.
+# usage: npm.sh FOLDER SOURCE - installs what a test takes from npm into FOLDER, as package-lock.json in SOURCE names it.
 # Where there is no npm, Node.js comes from PyPI into FOLDER/node.
 set -euo pipefail
 folder=$1
-source=tests/dashboards/logql
+source=$2
 
 rm -rf "$folder"
-# What is not whole would look as if it were done.
-trap '[ -d "$folder/node_modules/@grafana/lezer-logql" ] || rm -rf "$folder"' EXIT
 mkdir -p "$folder"
+# What is not whole would look as if it were done.
+trap '[ -e "$folder/done" ] || rm -rf "$folder"' EXIT
 cp "$source/package.json" "$source/package-lock.json" "$folder"
 if ! command -v npm >/dev/null; then
   echo "There is no npm: Node.js is installed into $folder/node (a minute, 200 MB) ..."
@@ -17,3 +17,4 @@ if ! command -v npm >/dev/null; then
   PATH=$(realpath "$folder")/node/bin:$PATH
 fi
 npm ci --prefix "$folder" --ignore-scripts --no-audit --no-fund --loglevel=error
+touch "$folder/done"
