@@ -56,7 +56,7 @@ def announcements(value: Any) -> list[Announcement]:
             title=str(one["title"]).strip(),
             text=str(one.get("text") or "").strip(),
             models=tuple(str(model) for model in one.get("models") or ()),
-            start=_required(one["start"]),
+            start=_time(one["start"]),
             end=_time(one["end"]) if one.get("end") else None,
         )
         for one in value
@@ -83,8 +83,8 @@ def shape_problems(value: Any) -> list[str]:
 
 def announcement_problems(value: Any) -> list[str]:
     """Return a complaint for each value that the type in argument_specs.yml allows and that makes no sense."""
-    listed = [(index, one) for index, one in enumerate(value if isinstance(value, list) else ())]
-    entries = [(index, one) for index, one in listed if isinstance(one, Mapping)]
+    listed = value if isinstance(value, list) else []
+    entries = [(index, one) for index, one in enumerate(listed) if isinstance(one, Mapping)]
     problems = [problem for index, one in entries for problem in _of_one(f"{VARIABLE}[{index}]", one)]
     names = [str(one.get("id")) for _index, one in entries if "id" in one]
     twice = sorted({name for name in names if names.count(name) > 1})
@@ -107,11 +107,11 @@ def _of_one(place: str, one: Mapping[str, Any]) -> Iterator[str]:
     times = {}
     for key in ("start", "end"):
         if one.get(key) or (key in one and key == "start"):
-            times[key] = _time(one[key])
-            if times[key] is None:
-                yield f"{place}.{key} is {str(one[key])!r}: {_TIME_ALLOWED}"
-    start, end = times.get("start"), times.get("end")
-    if start and end and end <= start:
+            try:
+                times[key] = _time(one[key])
+            except ValueError as error:
+                yield f"{place}.{key} is {str(one[key])!r}: {error}"
+    if len(times) == 2 and times["end"] <= times["start"]:
         yield f"{place}.end is {str(one['end'])!r}: must be later than its start, {str(one['start'])!r}"
 
 
@@ -125,25 +125,23 @@ def _of_words(place: str, words: str, longest: int, is_line: bool) -> Iterator[s
         yield f"{place} is {words!r}: must have no control characters" + (" and no line breaks" if is_line else "")
 
 
-def _time(value: Any) -> datetime | None:
-    """Return a time in UTC; None for what is none or has no zone. YAML makes a datetime of one without quotes."""
-    if isinstance(value, datetime):
-        found = value
-    else:
-        match = _TIME.fullmatch(str(value).strip())
-        if not match or not match[3]:
-            return None
-        try:
-            found = datetime.fromisoformat(f"{match[1]}T{match[2]}{match[3].replace('Z', '+00:00')}")
-        except ValueError:
-            return None
+def _time(value: Any) -> datetime:
+    """Return a time in UTC; YAML makes a datetime of one without quotes.
+
+    Raises ValueError, with what is allowed, for what is no time or has no zone.
+    """
     try:
-        return found.astimezone(timezone.utc) if found.tzinfo and found.year >= 1970 else None
-    except OverflowError:
-        return None
+        found = value if isinstance(value, datetime) else datetime.fromisoformat(_iso(str(value).strip()))
+        if found.tzinfo and found.year >= 1970:
+            return found.astimezone(timezone.utc)
+    except (ValueError, OverflowError):
+        pass
+    raise ValueError(_TIME_ALLOWED)
 
 
-def _required(value: Any) -> datetime:
-    found = _time(value)
-    assert found is not None
-    return found
+def _iso(text: str) -> str:
+    """Return a time with its zone as every Python takes it: before 3.11 none takes a Z."""
+    match = _TIME.fullmatch(text)
+    if not match or not match[3]:
+        raise ValueError(_TIME_ALLOWED)
+    return f"{match[1]}T{match[2]}{match[3].replace('Z', '+00:00')}"

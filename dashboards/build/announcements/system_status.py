@@ -174,7 +174,7 @@ def _lately() -> Iterator[Panel]:
     )
     yield series(
         "Availability by day",
-        Query(f"bottomk(20, avg_over_time(model:llm_monitor_available:avg1h{CHOSEN}[1d]))", "{{model}}"),
+        Query(f"bottomk(20, avg_over_time(model:llm_monitor_available:avg1h{CHOSEN}[1d:1h]))", "{{model}}"),
         face=Face(
             "The share of the 24 hours before each moment in which a model could be used.",
             "percentunit",
