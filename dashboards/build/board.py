@@ -231,6 +231,8 @@ def _beside(link: Link) -> dict[str, Any]:
 
 
 def _tidy(variable: dict[str, Any]) -> None:
-    """Remove what the SDK says of every variable and only one of intervals has."""
+    """Remove what the SDK says of every variable and only one of intervals has, and add what Grafana looks at."""
     for name in ("auto", "auto_count", "auto_min"):
         variable.pop(name, None)
+    for name, value in {"current": {}, "hide": 0, "options": [], "regex": ""}.items():
+        variable.setdefault(name, value)

@@ -10,11 +10,11 @@ from .panels import Face, Panel, finished
 from .queries import Query, Shape
 
 
-def by_series(
-    title: str, *asked: Query, face: Face, width: int = 24, height: int = 8, scheme: str = "Oranges"
-) -> Panel:
+def by_series(title: str, *asked: Query, face: Face, width: int = 24, height: int = 8) -> Panel:
     """Return a line of cells for each series, the darker the more: what each GPU did. The face gives least and most."""
-    return finished(_heatmap(face, scheme).build(), title, asked, Shape.RANGE, face, width, height)
+    # Zero is shown: a gap is what was not there.
+    built = _heatmap(face).filter_values(heatmaps.FilterValueRange().le((face.least or 0) - 1))
+    return finished(built.build(), title, asked, Shape.RANGE, face, width, height)
 
 
 def by_bucket(title: str, asked: Query, *, face: Face, width: int = 12, height: int = 8) -> Panel:
@@ -27,16 +27,16 @@ def by_bucket(title: str, asked: Query, *, face: Face, width: int = 12, height: 
         width: Columns.
         height: Rows.
     """
-    built = _heatmap(face, "Oranges").y_axis(heatmaps.YAxisConfig().unit(face.unit))
+    built = _heatmap(face).y_axis(heatmaps.YAxisConfig().unit(face.unit))
     return finished(built.build(), title, [asked], Shape.BUCKETS, face, width, height)
 
 
-def _heatmap(face: Face, scheme: str) -> heatmaps.Panel:
+def _heatmap(face: Face) -> heatmaps.Panel:
     colour = (
         heatmaps.HeatmapColorOptions()
         .mode(heatmap.HeatmapColorMode.SCHEME)
-        .scheme(scheme)
-        .fill("dark-orange")
+        .scheme("Blues")
+        .fill(colours.USED)
         .scale(heatmap.HeatmapColorScale.LINEAR)
         .exponent(0.5)
         .steps(64)

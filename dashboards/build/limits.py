@@ -20,9 +20,18 @@ class Limits:
 
     Attributes:
         steps: (value, colour), rising; the first has no value and holds below the second.
+        low_is_bad: Whether what is below a value is worse than what is above it.
     """
 
     steps: tuple[tuple[float | None, str], ...]
+    low_is_bad: bool = False
+
+    def lines(self) -> Limits:
+        """Return the same for lines at these values: each in the colour of the side that it warns of."""
+        if not self.low_is_bad:
+            return self
+        values, colours_below = [value for value, _ in self.steps], [colour for _, colour in self.steps]
+        return Limits(tuple(zip(values, [colours_below[-1], *colours_below[:-1]], strict=True)), low_is_bad=True)
 
 
 # A number that is neither good nor bad.
@@ -39,7 +48,8 @@ def below(*, warning: float | None = None, critical: float | None = None) -> Lim
     """Return limits of what is bad when it is low: below `warning`, and below `critical`."""
     lowest = colours.WARNING if critical is None else colours.CRITICAL
     steps = [(critical, colours.WARNING if warning is not None else colours.OK), (warning, colours.OK)]
-    return Limits(((None, lowest), *((value, colour) for value, colour in steps if value is not None)))
+    shown = ((value, colour) for value, colour in steps if value is not None)
+    return Limits(((None, lowest), *shown), low_is_bad=True)
 
 
 def alert(name: str, parameter: str = "threshold") -> float:

@@ -8,7 +8,7 @@ A function returns a `Panel`, which a `Board` places. What all share is in `Face
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from grafana_foundation_sdk.builders import bargauge as bargauges
 from grafana_foundation_sdk.builders import common as commons
@@ -181,7 +181,9 @@ def series(
             setting("custom.stacking", {"mode": "none", "group": "A"}),
         ]
         built = built.override_by_regexp(_whole(dashed), style)
-    return finished(built.build(), title, asked, Shape.RANGE, face, width, height, named=True)
+    return finished(
+        built.build(), title, asked, Shape.RANGE, replace(face, limits=face.limits.lines()), width, height, named=True
+    )
 
 
 def states(title: str, *asked: Asked, face: Face, width: int = 24, height: int = 8) -> Panel:

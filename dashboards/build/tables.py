@@ -90,7 +90,8 @@ def table(
     for transformation in _transformations(names, columns, joined=len(asked) > 1):
         built = built.with_transformation(transformation)
     for column in columns:
-        built = built.override_by_name(column.title, list(_properties(column)))
+        if dressed := _properties(column):
+            built = built.override_by_name(column.title, dressed)
     return finished(built.build(), title, asked, Shape.ROWS, face, width, height)
 
 

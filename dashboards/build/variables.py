@@ -14,7 +14,7 @@ from .queries import LOGS, METRICS
 
 Variable = Builder[dashboard.VariableModel]
 
-_ALL = dashboard.VariableOption(selected=True, text="All", value="$__all")
+_ALL = dashboard.VariableOption(selected=True, text=["All"], value=["$__all"])
 
 
 def datasource() -> Variable:

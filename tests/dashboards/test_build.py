@@ -61,6 +61,12 @@ def test_limits_say_from_where_on_a_colour_holds() -> None:
     assert below(critical=1).steps == ((None, "red"), (1, "green"))
 
 
+def test_a_line_has_the_colour_of_the_side_that_it_warns_of() -> None:
+    assert above(warning=1, critical=2).lines() == above(warning=1, critical=2)
+    assert below(warning=2, critical=1).lines().steps == ((None, "green"), (1, "red"), (2, "orange"))
+    assert below(critical=1).lines().steps == ((None, "green"), (1, "red"))
+
+
 @pytest.mark.parametrize("widths", [[4], [4, 4, 4], [12, 12], [3, 5, 7], [1] * 24, [7, 7, 7]])
 def test_lines_are_full(widths: list[int]) -> None:
     stretched = _stretched(widths)

@@ -87,6 +87,7 @@ def test_a_table_has_its_columns_and_a_row_for_each_thing(prometheus: str, board
         # What no answer has in a scenario has no column there; all others are in the order that was asked for.
         assert list(columns) == [title for title in titles.values() if title in columns]
         seen |= {name for name, values in columns.items() if any(value not in (None, "") for value in values)}
+        assert all(columns.get(named[0], ())), f"{part.scenario}: a row of nothing"
         things = Counter(zip(*(columns[name] for name in named if name in columns), strict=True))
         twice = {thing for thing, times in things.items() if times > 1}
         assert not twice, f"{part.scenario}: more than one row for {twice}"

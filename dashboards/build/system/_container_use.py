@@ -125,8 +125,7 @@ def traffic() -> Iterator[Panel]:
             title,
             *(
                 Query(
-                    "topk(8, sum by (instance, name) "
-                    f"(rate(container_{metric}_bytes_total{NAMED}[$__rate_interval])))",
+                    f"topk(8, sum by (instance, name) (rate(container_{metric}_bytes_total{NAMED}[$__rate_interval])))",
                     f"{{{{name}}}} {way}",
                 )
                 for metric, way in zip(metrics, ways, strict=True)

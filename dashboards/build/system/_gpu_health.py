@@ -25,8 +25,7 @@ NEEDS = {
 
 
 def errors() -> Iterator[Panel]:
-    """Give what is wrong with GPUs."""
-    yield _health()
+    """Give what goes wrong with GPUs over time."""
     yield series(
         "Memory errors",
         Query(
@@ -62,14 +61,18 @@ def errors() -> Iterator[Panel]:
     )
 
 
-def _health() -> Panel:
+def health() -> Panel:
+    """Return what each GPU says of itself."""
     by = "max by (instance, gpu)"
     ecc = 'llm_monitor_gpu_ecc_errors_total{instance=~"$instance", gpu=~"$gpu", counter="aggregate", kind='
     bad = {"0": ("no", colours.OK), "1": ("yes", colours.CRITICAL)}
     return table(
         "Health of each GPU",
         [
-            Query(f"{by} (llm_monitor_gpu_responding{CHOSEN})"),
+            Query(
+                f"{by} (llm_monitor_gpu_responding{CHOSEN} or 0 * "
+                f"last_over_time(llm_monitor_gpu_responding{CHOSEN}[1d]))"
+            ),
             Query(f"{by} (llm_monitor_gpu_recovery_action{CHOSEN})"),
             Query(f"{by} (time() - llm_monitor_gpu_xid_last_timestamp_seconds{CHOSEN} < 86400 * 30)"),
             Query(f'{by} (round(increase({ecc}"uncorrected"}}[$__range])))'),
@@ -86,7 +89,7 @@ def _health() -> Panel:
                 width=60,
                 links=[to("gpu-usage", "This GPU", instance=cell("instance"), gpu=cell("gpu"))],
             ),
-            Column("A", "Responds", meanings={"1": ("yes", colours.OK), "0": ("no", colours.CRITICAL)}),
+            Column("A", "Responds", meanings={"1": ("yes", colours.OK), "0": ("no, or gone", colours.CRITICAL)}),
             Column("B", "Needs", meanings=NEEDS),
             Column("C", "Last XID before", "s"),
             Column("D", "Uncorrected errors", "short", above(critical=alert("GpuEccUncorrectable") + 1)),
@@ -98,8 +101,9 @@ def _health() -> Panel:
             Column("H", "Must be replaced", meanings=bad),
         ],
         face=Face(
-            "What each GPU says of itself; errors are those in the time that is shown, and the last XID within 30 "
-            "days. Remapped rows are memory that has worn out and was replaced by spare rows.",
+            "What each GPU says of itself; one that was there within a day and is not any more is gone. Errors are "
+            "those in the time that is shown, the last XID within 30 days. Remapped rows are memory that has worn out "
+            "and was replaced by spare rows.",
             "short",
             EMPTY,
         ),

@@ -206,7 +206,7 @@ def _all() -> Panel:
             Column("A", "State", "short", meanings=STATE_CODES),
             Column("image", "Image"),
             Column("version", "Version"),
-            Column("C", "Up for", "dtdurations", width=160),
+            Column("C", "Up for", "s", width=100, decimals=1),
             Column("D", "Restarts", "short", above(warning=1), width=90),
             Column(
                 "E",

@@ -11,7 +11,7 @@ from ..links import cell, label, logs, to
 from ..panels import Face, Panel, stat
 from ..queries import Query
 from ..tables import Column, table
-from ._gpu_health import errors, links
+from ._gpu_health import errors, health, links
 from ._gpu_one import one
 from ._gpu_work import power, work
 
@@ -29,7 +29,7 @@ def board() -> Board:
         variables=[variables.instance("llm_monitor_gpu_up"), variables.gpu()],
     )
     made.row("", *_there(), *_used(), *_errors())
-    made.row("Who has which GPU", _tenants(), _busy())
+    made.row("Each GPU", health(), _tenants(), _busy())
     made.row("Work", *work())
     made.row("Power and heat", *power())
     made.row("Errors", *errors())

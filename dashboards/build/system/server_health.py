@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .. import variables
+from .. import colours, variables
 from ..board import Board
 from ..limits import above, alert, below
-from ..links import label, to
+from ..links import cell, label, to
 from ..panels import Face, Panel, stat
 from ..queries import Query
+from ..tables import Column, table
 from ._server_compute import kernel, memory, processors
 from ._server_storage import disks, network
 
@@ -26,6 +27,7 @@ def board() -> Board:
         variables=[variables.instance("llm_monitor_node_up")],
     )
     made.row("", *_seen(), *_used())
+    made.row("Each host", _hosts())
     made.row("Processors", *processors())
     made.row("Memory", *memory())
     made.row("Disks", *disks())
@@ -74,7 +76,7 @@ def _seen() -> Iterator[Panel]:
         face=Face(
             "Time since the boot of the host that has booted last. A short one that nobody planned is a crash: see the "
             "kernel's messages from before.",
-            "dtdurations",
+            "s",
             EMPTY,
             decimals=1,
         ),
@@ -136,4 +138,67 @@ def _used() -> Iterator[Panel]:
             decimals=0,
         ),
         width=3,
+    )
+
+
+def _hosts() -> Panel:
+    known = 'group by (instance) (last_over_time(llm_monitor_node_up{instance=~"$instance"}[1d]))'
+    alerts = 'count by (instance) (ALERTS{alertstate="firing", severity=~"critical|warning", instance=~"$instance"})'
+    return table(
+        "Hosts",
+        [
+            Query(f'max by (instance) (llm_monitor_node_up{{instance=~"$instance"}}) or 0 * {known}'),
+            Query(f"{alerts} and {known} or 0 * {known}"),
+            Query('max by (instance) (instance:llm_monitor_node_cpu_utilization:ratio_rate5m{instance=~"$instance"})'),
+            Query('min by (instance) (instance:llm_monitor_node_memory_available:ratio{instance=~"$instance"})'),
+            Query(
+                'min by (instance) (instance_mountpoint:llm_monitor_node_filesystem_avail:ratio{instance=~"$instance"})'
+            ),
+            Query(
+                'max by (instance) (llm_monitor_node_load5{instance=~"$instance"}\n'
+                '/ on (instance) llm_monitor_node_cpus{instance=~"$instance"})'
+            ),
+            Query('max by (instance) (instance:llm_monitor_node_uptime:seconds{instance=~"$instance"})'),
+            Query('max by (instance, kernel, os) (llm_monitor_node_info{instance=~"$instance"})'),
+        ],
+        columns=[
+            Column(
+                "instance",
+                "Host",
+                links=[
+                    to("server-health", "This host", instance=cell("instance")),
+                    to("gpu-usage", "Its GPUs", instance=cell("instance")),
+                    to("docker-containers", "Its containers", instance=cell("instance")),
+                ],
+            ),
+            Column("A", "State", meanings={"1": ("up", colours.OK), "0": ("down", colours.CRITICAL)}, width=80),
+            Column("B", "Alerts", "short", above(warning=1), width=80),
+            Column("C", "CPU in use", "percentunit", above(warning=alert("HostCpuHigh")), bar=True),
+            Column(
+                "D",
+                "Memory available",
+                "percentunit",
+                below(warning=alert("HostMemoryLow"), critical=alert("HostMemoryLow", "critical_threshold")),
+                bar=True,
+            ),
+            Column(
+                "E",
+                "Fullest disk: free",
+                "percentunit",
+                below(warning=alert("DiskFillsIn4h"), critical=alert("DiskLow")),
+                bar=True,
+            ),
+            Column("F", "Load per core", "short", above(warning=1, critical=2), width=120, decimals=2),
+            Column("G", "Up for", "s", width=100, decimals=1),
+            Column("os", "System"),
+            Column("kernel", "Kernel"),
+        ],
+        face=Face(
+            "Every host that has reported within a day, with what it has the least of. The ones that are down stand "
+            "here too; alerts that belong to no host are not counted.",
+            "short",
+            EMPTY,
+        ),
+        height=6,
+        sort="Alerts",
     )
