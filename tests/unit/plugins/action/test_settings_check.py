@@ -333,7 +333,7 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "announcement-of-another-kind": (
         {"llm_monitor_announcements": [{**ANNOUNCED, "kind": "outage"}]},
-        ["llm_monitor_announcements is [", "one of: maintenance, incident, deprecation", "outage"],
+        ["must be a list of announcements, each with an id", "one of: maintenance, incident, deprecation, got: outage"],
     ),
     "announcement-with-an-unknown-key": (
         {"llm_monitor_announcements": [{**ANNOUNCED, "titel": "New GPUs"}]},
@@ -342,6 +342,10 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
     "announcement-without-a-start": (
         {"llm_monitor_announcements": [{"id": "a", "kind": "incident", "title": "Slow"}]},
         ["llm_monitor_announcements", "missing required arguments: start"],
+    ),
+    "announcements-no-list": (
+        {"llm_monitor_announcements": "maintenance tomorrow"},
+        ["llm_monitor_announcements is 'maintenance tomorrow'", "must be a list of announcements"],
     ),
     "announcement-without-a-zone": (
         {"llm_monitor_announcements": [{**ANNOUNCED, "start": "2026-12-01 08:00"}]},
