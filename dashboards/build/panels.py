@@ -12,14 +12,11 @@ from dataclasses import dataclass, replace
 
 from grafana_foundation_sdk.builders import bargauge as bargauges
 from grafana_foundation_sdk.builders import common as commons
-from grafana_foundation_sdk.builders import gauge as gauges
 from grafana_foundation_sdk.builders import logs as log_panels
-from grafana_foundation_sdk.builders import piechart as piecharts
 from grafana_foundation_sdk.builders import stat as stats
 from grafana_foundation_sdk.builders import statetimeline, timeseries
 from grafana_foundation_sdk.builders import text as texts
 from grafana_foundation_sdk.models import common, dashboard
-from grafana_foundation_sdk.models.piechart import PieChartLegendValues
 from grafana_foundation_sdk.models.text import TextMode
 
 from . import limits
@@ -99,12 +96,6 @@ def stat(
     return finished(built, title, asked, Shape.NOW, face, width, height)
 
 
-def gauge(title: str, *asked: Asked, face: Face, width: int = 4, height: int = 6) -> Panel:
-    """Return dials of what has a least and a most."""
-    built = gauges.Panel().reduce_options(_last()).show_threshold_markers(True).build()
-    return finished(built, title, asked, Shape.NOW, face, width, height)
-
-
 def bars(title: str, *asked: Asked, face: Face, width: int = 8, height: int = 8) -> Panel:
     """Return horizontal bars, one for each series at the end of the dashboard's time: for "the top ten" and shares."""
     built = (
@@ -116,17 +107,6 @@ def bars(title: str, *asked: Asked, face: Face, width: int = 8, height: int = 8)
         .build()
     )
     return finished(built, title, asked, Shape.NOW, face, width, height)
-
-
-def pie(title: str, *asked: Asked, face: Face, width: int = 8, height: int = 8) -> Panel:
-    """Return the shares of a whole, of a handful of series."""
-    legend = _legend(common.LegendPlacement.RIGHT)
-    built = piecharts.Panel().reduce_options(_last()).build()
-    built.options = {
-        **_json(built.options),
-        "legend": {**_json(legend.build()), "values": [PieChartLegendValues.VALUE, PieChartLegendValues.PERCENT]},
-    }
-    return finished(built, title, asked, Shape.NOW, face, width, height, named=True)
 
 
 def series(
@@ -170,7 +150,15 @@ def series(
         built = built.thresholds_style(
             commons.GraphThresholdsStyleConfig().mode(common.GraphThresholdsStyleMode.DASHED)
         )
-    for pattern, fixed in (colour or {}).items():
+    built = _dressed(built, colour or {}, mirrored, dashed)
+    return finished(
+        built.build(), title, asked, Shape.RANGE, replace(face, limits=face.limits.lines()), width, height, named=True
+    )
+
+
+def _dressed(built: timeseries.Panel, colour: Mapping[str, str], mirrored: str, dashed: str) -> timeseries.Panel:
+    """Return a panel of lines with what is different for some of them, by regular expressions of their legends."""
+    for pattern, fixed in colour.items():
         built = built.override_by_regexp(_whole(pattern), [setting("color", {"mode": "fixed", "fixedColor": fixed})])
     if mirrored:
         built = built.override_by_regexp(_whole(mirrored), [setting("custom.transform", "negative-Y")])
@@ -181,9 +169,7 @@ def series(
             setting("custom.stacking", {"mode": "none", "group": "A"}),
         ]
         built = built.override_by_regexp(_whole(dashed), style)
-    return finished(
-        built.build(), title, asked, Shape.RANGE, replace(face, limits=face.limits.lines()), width, height, named=True
-    )
+    return built
 
 
 def states(title: str, *asked: Asked, face: Face, width: int = 24, height: int = 8) -> Panel:
@@ -304,8 +290,3 @@ def _legend(placement: common.LegendPlacement) -> commons.VizLegendOptions:
 def _whole(pattern: str) -> str:
     """Return a regular expression of whole names as Grafana wants it."""
     return f"/^(?:{pattern})$/"
-
-
-def _json(model: object) -> dict[str, object]:
-    found: dict[str, object] = getattr(model, "to_json")()  # noqa: B009 - the SDK's options are typed as object
-    return found

@@ -98,7 +98,14 @@ def _counts() -> Iterator[Panel]:
 
 
 def _volume() -> Iterator[Panel]:
-    yield series(
+    yield _lines_by_level()
+    yield _errors_by_service()
+    yield _services_that_write_most()
+    yield _services_with_the_highest_share_of_errors()
+
+
+def _lines_by_level() -> Panel:
+    return series(
         "Lines by level",
         LogQuery(f"sum by (level) (count_over_time({{{CHOSEN}}} {FOUND} [$__auto]))", "{{level}}"),
         face=Face("How much is written, by level. A sudden wall of anything is worth a look.", "short", EMPTY, least=0),
@@ -106,7 +113,10 @@ def _volume() -> Iterator[Panel]:
         as_bars=True,
         colour=LEVELS,
     )
-    yield series(
+
+
+def _errors_by_service() -> Panel:
+    return series(
         "Errors by service",
         LogQuery(
             f"topk(10, sum by (service) (rate({{{CHOSEN}, {FAILING}}} {FOUND} [$__auto])))",
@@ -121,7 +131,10 @@ def _volume() -> Iterator[Panel]:
             least=0,
         ),
     )
-    yield bars(
+
+
+def _services_that_write_most() -> Panel:
+    return bars(
         "Services that write most",
         LogQuery(f"topk(10, sum by (service) (count_over_time({{{CHOSEN}}} {FOUND} [$__range])))", "{{service}}"),
         face=Face(
@@ -133,7 +146,10 @@ def _volume() -> Iterator[Panel]:
         ),
         width=12,
     )
-    yield bars(
+
+
+def _services_with_the_highest_share_of_errors() -> Panel:
+    return bars(
         "Services with the highest share of errors",
         LogQuery(
             f"topk(10, sum by (service) (count_over_time({{{CHOSEN}, {FAILING}}} {FOUND} [$__range]))"

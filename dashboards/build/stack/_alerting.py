@@ -14,9 +14,19 @@ NO_RULE = "No Prometheus reports."
 NO_ALERTMANAGER = "No Alertmanager reports."
 
 
+def _by_group(what: str) -> str:
+    """Return seconds of each group of rules, whose label has the name of its file in front."""
+    return f'label_replace(prometheus_rule_group_{what}_seconds{CHOSEN}, "group", "$1", "rule_group", ".*;(.+)")'
+
+
 def status() -> Iterator[Panel]:
     """Give what must be zero for alerts to reach people."""
-    yield stat(
+    yield _rules_that_fail()
+    yield _notifications_that_failed()
+
+
+def _rules_that_fail() -> Panel:
+    return stat(
         "Rules that fail",
         Query(f"round(sum(increase(prometheus_rule_evaluation_failures_total{CHOSEN}[$__range])))"),
         face=Face(
@@ -28,7 +38,10 @@ def status() -> Iterator[Panel]:
             decimals=0,
         ),
     )
-    yield stat(
+
+
+def _notifications_that_failed() -> Panel:
+    return stat(
         "Notifications that failed",
         Query(
             f"sum(increase(alertmanager_notifications_failed_total{CHOSEN}[$__range]))"
@@ -46,12 +59,21 @@ def status() -> Iterator[Panel]:
 
 def over_time() -> Iterator[Panel]:
     """Give how long rules take, and what becomes of alerts."""
-    group = f'label_replace({{series}}{CHOSEN}, "group", "$1", "rule_group", ".*;(.+)")'.replace("{series}", "%s")
-    took = group % "prometheus_rule_group_last_duration_seconds"
-    every = group % "prometheus_rule_group_interval_seconds"
-    yield series(
+    yield _time_that_rules_take()
+    yield _rules_that_failed_or_were_left_out()
+    yield _alerts_that_prometheus_could_not_hand_on()
+    yield _alerts_in_alertmanager()
+    yield _notifications()
+    yield _time_that_notifications_take()
+
+
+def _time_that_rules_take() -> Panel:
+    return series(
         "Time that rules take",
-        Query(f"topk(10, max by (group) ({took}) / max by (group) ({every}))", "{{group}}"),
+        Query(
+            f"topk(10, max by (group) ({_by_group('last_duration')}) / max by (group) ({_by_group('interval')}))",
+            "{{group}}",
+        ),
         face=Face(
             "The share of its interval that each group of rules needs. Near 100% evaluations are left out, and alerts "
             "come late.",
@@ -61,7 +83,10 @@ def over_time() -> Iterator[Panel]:
         ),
         width=8,
     )
-    yield series(
+
+
+def _rules_that_failed_or_were_left_out() -> Panel:
+    return series(
         "Rules that failed or were left out",
         Query(f"sum(rate(prometheus_rule_evaluation_failures_total{CHOSEN}[$__rate_interval]))", "failed"),
         Query(f"sum(rate(prometheus_rule_group_iterations_missed_total{CHOSEN}[$__rate_interval]))", "left out"),
@@ -74,7 +99,10 @@ def over_time() -> Iterator[Panel]:
         colour={"failed": colours.CRITICAL, "left out": colours.WARNING},
         width=8,
     )
-    yield series(
+
+
+def _alerts_that_prometheus_could_not_hand_on() -> Panel:
+    return series(
         "Alerts that Prometheus could not hand on",
         Query(f"sum(rate(prometheus_notifications_dropped_total{CHOSEN}[$__rate_interval]))", "dropped"),
         Query(f"sum(rate(prometheus_notifications_errors_total{CHOSEN}[$__rate_interval]))", "errors"),
@@ -82,7 +110,10 @@ def over_time() -> Iterator[Panel]:
         colour={"dropped": colours.CRITICAL, "errors": colours.WARNING},
         width=8,
     )
-    yield series(
+
+
+def _alerts_in_alertmanager() -> Panel:
+    return series(
         "Alerts in Alertmanager",
         Query(f"sum by (state) (alertmanager_alerts{CHOSEN})", "{{state}}"),
         face=Face(
@@ -91,7 +122,10 @@ def over_time() -> Iterator[Panel]:
         colour={"active": colours.WARNING, "suppressed": colours.OFF, "unprocessed": colours.INFO},
         width=8,
     )
-    yield series(
+
+
+def _notifications() -> Panel:
+    return series(
         "Notifications",
         Query(
             f"sum by (integration) (rate(alertmanager_notifications_total{CHOSEN}[$__rate_interval])) > 0",
@@ -105,7 +139,10 @@ def over_time() -> Iterator[Panel]:
         colour={".+ failed": colours.CRITICAL},
         width=8,
     )
-    yield series(
+
+
+def _time_that_notifications_take() -> Panel:
+    return series(
         "Time that notifications take",
         Query(
             "histogram_quantile(0.95, sum by (integration, le) "

@@ -17,7 +17,13 @@ NO_ALLOY = "No Alloy reports."
 
 def status() -> Iterator[Panel]:
     """Give what is written, and what is lost of it."""
-    yield stat(
+    yield _lines_lost()
+    yield _logs_written()
+    yield _parts_of_alloy_that_fail()
+
+
+def _lines_lost() -> Panel:
+    return stat(
         "Lines lost",
         Query(
             f"round(sum(increase(loki_write_dropped_entries_total{CHOSEN}[$__range]))"
@@ -34,14 +40,20 @@ def status() -> Iterator[Panel]:
             decimals=0,
         ),
     )
-    yield stat(
+
+
+def _logs_written() -> Panel:
+    return stat(
         "Logs written",
         Query(f"sum(rate(loki_distributor_bytes_received_total{CHOSEN}[$__rate_interval]))"),
         face=Face(
             "What Loki takes in, in a second. Nothing at all means that the shippers are cut off.", "Bps", NO_LOKI
         ),
     )
-    yield stat(
+
+
+def _parts_of_alloy_that_fail() -> Panel:
+    return stat(
         "Parts of Alloy that fail",
         Query(f'sum(alloy_component_controller_running_components{{health_type!="healthy", {WITHIN}}}) or vector(0)'),
         face=Face(
@@ -56,7 +68,17 @@ def status() -> Iterator[Panel]:
 
 def over_time() -> Iterator[Panel]:
     """Give both ends of the way."""
-    yield series(
+    yield _lines_that_loki_takes_in()
+    yield _lines_that_loki_refuses()
+    yield _streams_in_memory()
+    yield _lines_that_alloy_sends()
+    yield _lines_that_alloy_does_not_send()
+    yield _time_that_loki_takes()
+    yield _old_logs_last_removed()
+
+
+def _lines_that_loki_takes_in() -> Panel:
+    return series(
         "Lines that Loki takes in",
         Query(
             f"sum by (instance) (rate(loki_distributor_lines_received_total{CHOSEN}[$__rate_interval]))", "{{instance}}"
@@ -66,7 +88,10 @@ def over_time() -> Iterator[Panel]:
         ),
         width=8,
     )
-    yield series(
+
+
+def _lines_that_loki_refuses() -> Panel:
+    return series(
         "Lines that Loki refuses",
         Query(
             f"sum by (reason) (rate(loki_discarded_samples_total{CHOSEN}[$__rate_interval]))",
@@ -80,7 +105,10 @@ def over_time() -> Iterator[Panel]:
         ),
         width=8,
     )
-    yield series(
+
+
+def _streams_in_memory() -> Panel:
+    return series(
         "Streams in memory",
         Query(f"sum by (instance) (loki_ingester_memory_streams{CHOSEN})", "{{instance}}"),
         face=Face(
@@ -92,7 +120,10 @@ def over_time() -> Iterator[Panel]:
         ),
         width=8,
     )
-    yield series(
+
+
+def _lines_that_alloy_sends() -> Panel:
+    return series(
         "Lines that Alloy sends",
         Query(f"sum by (instance) (rate(loki_write_sent_entries_total{CHOSEN}[$__rate_interval]))", "{{instance}}"),
         face=Face(
@@ -103,7 +134,10 @@ def over_time() -> Iterator[Panel]:
         ),
         width=8,
     )
-    yield series(
+
+
+def _lines_that_alloy_does_not_send() -> Panel:
+    return series(
         "Lines that Alloy does not send",
         Query(
             f"sum by (instance, reason) (rate(loki_write_dropped_entries_total{CHOSEN}[$__rate_interval])) > 0",
@@ -127,7 +161,10 @@ def over_time() -> Iterator[Panel]:
         colour={".+: tried again": colours.WARNING},
         width=8,
     )
-    yield series(
+
+
+def _time_that_loki_takes() -> Panel:
+    return series(
         "Time that Loki takes",
         Query(
             "histogram_quantile(0.95, sum by (route, le) "
@@ -142,7 +179,10 @@ def over_time() -> Iterator[Panel]:
         ),
         width=8,
     )
-    yield stat(
+
+
+def _old_logs_last_removed() -> Panel:
+    return stat(
         "Old logs last removed",
         Query(f"min(loki_compactor_apply_retention_last_successful_run_timestamp_seconds{CHOSEN} > 0) * 1000"),
         face=Face(

@@ -20,7 +20,15 @@ TIMEOUT = float(default_text("prometheus_scrape_timeout").removesuffix("s"))
 
 def status() -> Iterator[Panel]:
     """Give numbers that must be zero, and how much room there is."""
-    yield stat(
+    yield _targets_down()
+    yield _collectors_that_fail()
+    yield _configuration()
+    yield _space_left()
+    yield _series()
+
+
+def _targets_down() -> Panel:
+    return stat(
         "Targets down",
         Query(f"count(up{CHOSEN} == 0) or vector(0)"),
         face=Face(
@@ -31,7 +39,10 @@ def status() -> Iterator[Panel]:
             decimals=0,
         ),
     )
-    yield stat(
+
+
+def _collectors_that_fail() -> Panel:
+    return stat(
         "Collectors that fail",
         Query(f"count({COLLECTORS} == 0) or vector(0)"),
         face=Face(
@@ -42,7 +53,10 @@ def status() -> Iterator[Panel]:
             decimals=0,
         ),
     )
-    yield stat(
+
+
+def _configuration() -> Panel:
+    return stat(
         "Configuration",
         Query(
             f"min(prometheus_config_last_reload_successful{CHOSEN}"
@@ -56,7 +70,10 @@ def status() -> Iterator[Panel]:
             meanings={1: ("Taken", colours.OK), 0: ("Refused", colours.CRITICAL)},
         ),
     )
-    yield stat(
+
+
+def _space_left() -> Panel:
+    return stat(
         "Space left",
         Query(f"1 - max(instance:prometheus_tsdb_storage:ratio{CHOSEN})"),
         face=Face(
@@ -66,7 +83,10 @@ def status() -> Iterator[Panel]:
             below(warning=round(1 - alert("PrometheusStorageFilling"), 3)),
         ),
     )
-    yield stat(
+
+
+def _series() -> Panel:
+    return stat(
         "Series",
         Query(f"max(prometheus_tsdb_head_series{CHOSEN})"),
         face=Face(
@@ -80,7 +100,14 @@ def status() -> Iterator[Panel]:
 
 def scrapes() -> Iterator[Panel]:
     """Give which targets answer, and how long they take."""
-    yield states(
+    yield _targets_by_job()
+    yield _targets_that_do_not_answer()
+    yield _longest_scrapes()
+    yield _collectors_that_cant_read_their_source()
+
+
+def _targets_by_job() -> Panel:
+    return states(
         "Targets by job",
         Query(f"min by (job) (up{CHOSEN})", "{{job}}"),
         face=Face(
@@ -92,7 +119,10 @@ def scrapes() -> Iterator[Panel]:
         width=12,
         height=9,
     )
-    yield table(
+
+
+def _targets_that_do_not_answer() -> Panel:
+    return table(
         "Targets that do not answer",
         [Query(f"max by (job, instance) (up{CHOSEN}) == 0")],
         columns=[
@@ -108,7 +138,10 @@ def scrapes() -> Iterator[Panel]:
         width=12,
         height=9,
     )
-    yield series(
+
+
+def _longest_scrapes() -> Panel:
+    return series(
         "Longest scrapes",
         Query(f"topk(10, max by (job, instance) (scrape_duration_seconds{CHOSEN}))", "{{job}} on {{instance}}"),
         face=Face(
@@ -120,7 +153,10 @@ def scrapes() -> Iterator[Panel]:
             least=0,
         ),
     )
-    yield table(
+
+
+def _collectors_that_cant_read_their_source() -> Panel:
+    return table(
         "Collectors that can't read their source",
         [
             Query(
@@ -145,7 +181,16 @@ def scrapes() -> Iterator[Panel]:
 
 def storage() -> Iterator[Panel]:
     """Give how much comes in, how much is held, and how long it will fit."""
-    yield series(
+    yield _series_over_time()
+    yield _series_that_come_and_go()
+    yield _samples()
+    yield _space()
+    yield _oldest_sample()
+    yield _samples_of_the_largest_targets()
+
+
+def _series_over_time() -> Panel:
+    return series(
         "Series over time",
         Query(f"sum by (instance) (prometheus_tsdb_head_series{CHOSEN})", "{{instance}}"),
         face=Face(
@@ -157,7 +202,10 @@ def storage() -> Iterator[Panel]:
         ),
         width=8,
     )
-    yield series(
+
+
+def _series_that_come_and_go() -> Panel:
+    return series(
         "Series that come and go",
         Query(f"sum(rate(prometheus_tsdb_head_series_created_total{CHOSEN}[$__rate_interval]))", "created"),
         Query(f"sum(rate(prometheus_tsdb_head_series_removed_total{CHOSEN}[$__rate_interval]))", "removed"),
@@ -169,7 +217,10 @@ def storage() -> Iterator[Panel]:
         ),
         width=8,
     )
-    yield series(
+
+
+def _samples() -> Panel:
+    return series(
         "Samples",
         Query(
             f"sum by (instance) (rate(prometheus_tsdb_head_samples_appended_total{CHOSEN}[$__rate_interval]))",
@@ -178,7 +229,10 @@ def storage() -> Iterator[Panel]:
         face=Face("Samples written in a second. It falls when targets are lost.", "cps", NO_PROMETHEUS, least=0),
         width=8,
     )
-    yield series(
+
+
+def _space() -> Panel:
+    return series(
         "Space",
         Query(f"sum(prometheus_tsdb_storage_blocks_bytes{CHOSEN})", "used by blocks"),
         Query(f"sum(prometheus_tsdb_retention_limit_bytes{CHOSEN} > 0)", "limit"),
@@ -187,7 +241,10 @@ def storage() -> Iterator[Panel]:
         dashed="limit",
         width=8,
     )
-    yield stat(
+
+
+def _oldest_sample() -> Panel:
+    return stat(
         "Oldest sample",
         Query(f"(time() - min(prometheus_tsdb_lowest_timestamp_seconds{CHOSEN}))"),
         face=Face(
@@ -199,7 +256,10 @@ def storage() -> Iterator[Panel]:
         width=8,
         height=8,
     )
-    yield series(
+
+
+def _samples_of_the_largest_targets() -> Panel:
+    return series(
         "Samples of the largest targets",
         Query(
             f"topk(10, max by (job, instance) (scrape_samples_post_metric_relabeling{CHOSEN}))",
@@ -212,7 +272,12 @@ def storage() -> Iterator[Panel]:
 
 def use() -> Iterator[Panel]:
     """Give what the services and exporters themselves take."""
-    yield series(
+    yield _memory()
+    yield _processors()
+
+
+def _memory() -> Panel:
+    return series(
         "Memory",
         Query(f"topk(15, sum by (job) (process_resident_memory_bytes{CHOSEN}))", "{{job}}"),
         face=Face(
@@ -222,7 +287,10 @@ def use() -> Iterator[Panel]:
             least=0,
         ),
     )
-    yield series(
+
+
+def _processors() -> Panel:
+    return series(
         "Processors",
         Query(f"topk(15, sum by (job) (rate(process_cpu_seconds_total{CHOSEN}[$__rate_interval])))", "{{job}}"),
         face=Face("Cores in use by what tells it, by job.", "short", NO_TARGET, least=0),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from .. import colours, links, variables
 from ..board import Board
-from ..limits import above
+from ..limits import Limits, above
 from ..panels import Face, Meanings, Panel, series, stat, states
 from ..queries import Query
 from ..tables import Column, table
@@ -49,27 +49,38 @@ def board() -> Board:
 
 
 def _now() -> Iterator[Panel]:
-    for severity, title, limit in (
-        ("critical", "Critical", above(critical=1)),
-        ("warning", "Warnings", above(warning=1)),
-    ):
-        yield stat(
-            title,
-            Query(f'count(ALERTS{{alertstate="firing", severity="{severity}", {CHOSEN}}}) or vector(0)'),
-            face=Face(
-                f"Alerts of the severity {severity} that fire now. The table below says what and where.",
-                "short",
-                QUIET,
-                limit,
-                decimals=0,
-            ),
-        )
-    yield stat(
+    yield _of_severity("Critical", "critical", above(critical=1))
+    yield _of_severity("Warnings", "warning", above(warning=1))
+    yield _waiting()
+    yield _suppressed()
+    yield _silences()
+    yield _mean_time_to_resolve()
+
+
+def _of_severity(title: str, severity: str, limit: Limits) -> Panel:
+    return stat(
+        title,
+        Query(f'count(ALERTS{{alertstate="firing", severity="{severity}", {CHOSEN}}}) or vector(0)'),
+        face=Face(
+            f"Alerts of the severity {severity} that fire now. The table below says what and where.",
+            "short",
+            QUIET,
+            limit,
+            decimals=0,
+        ),
+    )
+
+
+def _waiting() -> Panel:
+    return stat(
         "Waiting",
         Query(f'count(ALERTS{{alertstate="pending", {CHOSEN}}}) or vector(0)'),
         face=Face("Alerts whose condition holds, but not for long enough yet.", "short", QUIET, decimals=0),
     )
-    yield stat(
+
+
+def _suppressed() -> Panel:
+    return stat(
         "Suppressed",
         Query('sum(alertmanager_alerts{state="suppressed"})'),
         face=Face(
@@ -79,7 +90,10 @@ def _now() -> Iterator[Panel]:
             decimals=0,
         ),
     )
-    yield stat(
+
+
+def _silences() -> Panel:
+    return stat(
         "Silences",
         Query('sum(alertmanager_silences{state="active"})'),
         face=Face(
@@ -89,7 +103,10 @@ def _now() -> Iterator[Panel]:
             decimals=0,
         ),
     )
-    yield stat(
+
+
+def _mean_time_to_resolve() -> Panel:
+    return stat(
         "Mean time to resolve",
         Query(f"sum({FIRED}) * {EVERY} / sum({STARTED})"),
         face=Face(

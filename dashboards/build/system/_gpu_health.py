@@ -65,7 +65,6 @@ def health() -> Panel:
     """Return what each GPU says of itself."""
     by = "max by (instance, gpu)"
     ecc = 'llm_monitor_gpu_ecc_errors_total{instance=~"$instance", gpu=~"$gpu", counter="aggregate", kind='
-    bad = {"0": ("no", colours.OK), "1": ("yes", colours.CRITICAL)}
     return table(
         "Health of each GPU",
         [
@@ -81,25 +80,7 @@ def health() -> Panel:
             Query(f"{by} (llm_monitor_gpu_remap_pending{CHOSEN})"),
             Query(f"{by} (llm_monitor_gpu_remap_failure{CHOSEN})"),
         ],
-        columns=[
-            Column("instance", "Host"),
-            Column(
-                "gpu",
-                "GPU",
-                width=60,
-                links=[to("gpu-usage", "This GPU", instance=cell("instance"), gpu=cell("gpu"))],
-            ),
-            Column("A", "Responds", meanings={"1": ("yes", colours.OK), "0": ("no, or gone", colours.CRITICAL)}),
-            Column("B", "Needs", meanings=NEEDS),
-            Column("C", "Last XID before", "s"),
-            Column("D", "Uncorrected errors", "short", above(critical=alert("GpuEccUncorrectable") + 1)),
-            Column("E", "Corrected errors", "short"),
-            Column("F", "Remapped rows", "short"),
-            Column(
-                "G", "Remap pending", meanings={"0": ("no", colours.OK), "1": ("at the next reset", colours.WARNING)}
-            ),
-            Column("H", "Must be replaced", meanings=bad),
-        ],
+        columns=_health_columns(),
         face=Face(
             "What each GPU says of itself; one that was there within a day and is not any more is gone. Errors are "
             "those in the time that is shown, the last XID within 30 days. Remapped rows are memory that has worn out "
@@ -113,9 +94,38 @@ def health() -> Panel:
     )
 
 
+def _health_columns() -> list[Column]:
+    bad = {"0": ("no", colours.OK), "1": ("yes", colours.CRITICAL)}
+    return [
+        Column("instance", "Host"),
+        Column(
+            "gpu",
+            "GPU",
+            width=60,
+            links=[to("gpu-usage", "This GPU", instance=cell("instance"), gpu=cell("gpu"))],
+        ),
+        Column("A", "Responds", meanings={"1": ("yes", colours.OK), "0": ("no, or gone", colours.CRITICAL)}),
+        Column("B", "Needs", meanings=NEEDS),
+        Column("C", "Last XID before", "s"),
+        Column("D", "Uncorrected errors", "short", above(critical=alert("GpuEccUncorrectable") + 1)),
+        Column("E", "Corrected errors", "short"),
+        Column("F", "Remapped rows", "short"),
+        Column("G", "Remap pending", meanings={"0": ("no", colours.OK), "1": ("at the next reset", colours.WARNING)}),
+        Column("H", "Must be replaced", meanings=bad),
+    ]
+
+
 def links() -> Iterator[Panel]:
     """Give what goes over links between GPUs and to the host."""
-    yield series(
+    yield _nvlink_throughput()
+    yield _nvlink_errors()
+    yield _pcie_throughput()
+    yield _pcie_replays()
+    yield _nvlink_fabric()
+
+
+def _nvlink_throughput() -> Panel:
+    return series(
         "NVLink throughput",
         *(
             Query(
@@ -133,7 +143,10 @@ def links() -> Iterator[Panel]:
         ),
         mirrored=".* sent",
     )
-    yield series(
+
+
+def _nvlink_errors() -> Panel:
+    return series(
         "NVLink errors",
         Query(
             "sum by (instance, gpu, kind) (increase(llm_monitor_gpu_nvlink_errors_total"
@@ -149,7 +162,10 @@ def links() -> Iterator[Panel]:
         ),
         as_bars=True,
     )
-    yield series(
+
+
+def _pcie_throughput() -> Panel:
+    return series(
         "PCIe throughput",
         *(
             Query(f"llm_monitor_gpu_pcie_{way}_bytes_per_second{CHOSEN}", f"{GPU} {done}")
@@ -165,7 +181,10 @@ def links() -> Iterator[Panel]:
         width=8,
         mirrored=".* sent",
     )
-    yield series(
+
+
+def _pcie_replays() -> Panel:
+    return series(
         "PCIe replays",
         Query(f"sum by (instance, gpu) (increase(llm_monitor_gpu_pcie_replays_total{CHOSEN}[$__rate_interval]))", GPU),
         face=Face(
@@ -178,7 +197,10 @@ def links() -> Iterator[Panel]:
         ),
         width=8,
     )
-    yield states(
+
+
+def _nvlink_fabric() -> Panel:
+    return states(
         "NVLink fabric",
         Query(
             "max by (instance, gpu) (llm_monitor_gpu_fabric_state"

@@ -16,7 +16,13 @@ THIS = '{instance=~"$instance", gpu=~"$gpu"}'
 
 def one() -> Iterator[Panel]:
     """Give what one GPU does."""
-    yield series(
+    yield _activity()
+    yield _memory_by_container()
+    yield _temperatures_and_limits()
+
+
+def _activity() -> Panel:
+    return series(
         "Activity",
         *(
             Query(f"llm_monitor_gpu_{metric}_ratio{THIS}", f"{{{{instance}}}} {said}")
@@ -39,7 +45,10 @@ def one() -> Iterator[Panel]:
         ),
         width=8,
     )
-    yield series(
+
+
+def _memory_by_container() -> Panel:
+    return series(
         "Memory by container",
         Query(
             f"sum by (instance, container) (llm_monitor_gpu_container_memory_used_bytes{THIS})",
@@ -61,7 +70,10 @@ def one() -> Iterator[Panel]:
         colour={".*: all there is": colours.LIMIT},
         dashed=".*: all there is",
     )
-    yield series(
+
+
+def _temperatures_and_limits() -> Panel:
+    return series(
         "Temperatures and limits",
         Query(f"llm_monitor_gpu_temperature_celsius{THIS}", "{{instance}} {{sensor}}"),
         Query(f"llm_monitor_gpu_temperature_limit_celsius{THIS}", "{{instance}}: {{threshold}}"),

@@ -44,7 +44,15 @@ def work() -> Iterator[Panel]:
 
 def power() -> Iterator[Panel]:
     """Give what GPUs draw, how hot they are, and whether that slows them down."""
-    yield series(
+    yield _power_of_each_gpu()
+    yield _temperature()
+    yield _clocks()
+    yield _slowed()
+    yield _energy_in_this_time()
+
+
+def _power_of_each_gpu() -> Panel:
+    return series(
         "Power of each GPU",
         Query(f"llm_monitor_gpu_power_watts{CHOSEN}", GPU),
         Query(f"max(llm_monitor_gpu_power_limit_watts{CHOSEN})", "limit"),
@@ -60,7 +68,10 @@ def power() -> Iterator[Panel]:
         colour={"limit": colours.LIMIT},
         dashed="limit",
     )
-    yield series(
+
+
+def _temperature() -> Panel:
+    return series(
         "Temperature",
         Query('llm_monitor_gpu_temperature_celsius{instance=~"$instance", gpu=~"$gpu", sensor="die"}', GPU),
         face=Face(
@@ -73,7 +84,10 @@ def power() -> Iterator[Panel]:
         ),
         width=8,
     )
-    yield series(
+
+
+def _clocks() -> Panel:
+    return series(
         "Clocks",
         Query('llm_monitor_gpu_clock_hertz{instance=~"$instance", gpu=~"$gpu", domain="sm"}', GPU),
         Query('max(llm_monitor_gpu_clock_max_hertz{instance=~"$instance", gpu=~"$gpu", domain="sm"})', "highest"),
@@ -89,8 +103,10 @@ def power() -> Iterator[Panel]:
         colour={"highest": colours.LIMIT},
         dashed="highest",
     )
-    yield _slowed()
-    yield bars(
+
+
+def _energy_in_this_time() -> Panel:
+    return bars(
         "Energy in this time",
         Query(
             f"sum by (instance, gpu) (increase(llm_monitor_gpu_energy_joules_total{CHOSEN}[$__range])) / 3.6e6",

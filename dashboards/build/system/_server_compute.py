@@ -15,7 +15,13 @@ EMPTY = "No node exporter reports."
 
 def processors() -> Iterator[Panel]:
     """Give what processors do, and who waits for them."""
-    yield series(
+    yield _cpu_by_mode()
+    yield _cpu_in_use_by_host()
+    yield _pressure()
+
+
+def _cpu_by_mode() -> Panel:
+    return series(
         "CPU by mode",
         Query(
             "sum by (mode) (rate(llm_monitor_node_cpu_seconds_total"
@@ -38,7 +44,10 @@ def processors() -> Iterator[Panel]:
             "steal": colours.STOLEN,
         },
     )
-    yield series(
+
+
+def _cpu_in_use_by_host() -> Panel:
+    return series(
         "CPU in use, by host",
         Query('instance:llm_monitor_node_cpu_utilization:ratio_rate5m{instance=~"$instance"}', "{{instance}}"),
         face=Face(
@@ -52,7 +61,10 @@ def processors() -> Iterator[Panel]:
         ),
         width=8,
     )
-    yield series(
+
+
+def _pressure() -> Panel:
+    return series(
         "Pressure",
         Query(
             "max by (resource) (rate(llm_monitor_node_pressure_waiting_seconds_total"
@@ -78,11 +90,17 @@ def processors() -> Iterator[Panel]:
 
 def memory() -> Iterator[Panel]:
     """Give what holds memory."""
+    yield _what_holds_memory()
+    yield _swap_in_use()
+    yield _shared_memory_in_use()
+
+
+def _what_holds_memory() -> Panel:
     used = 'sum(llm_monitor_node_memory_total_bytes{instance=~"$instance"})' + "".join(
         f'\n- sum(llm_monitor_node_memory_{part}_bytes{{instance=~"$instance"}})'
         for part in ("free", "buffers", "cached", "slab")
     )
-    yield series(
+    return series(
         "What holds memory",
         Query(used, "programs"),
         Query('sum(llm_monitor_node_memory_slab_bytes{instance=~"$instance"})', "kernel"),
@@ -108,7 +126,10 @@ def memory() -> Iterator[Panel]:
             "free": colours.FREE,
         },
     )
-    yield series(
+
+
+def _swap_in_use() -> Panel:
+    return series(
         "Swap in use",
         Query('llm_monitor_node_swap_used_bytes{instance=~"$instance"}', "{{instance}}"),
         face=Face(
@@ -119,7 +140,10 @@ def memory() -> Iterator[Panel]:
         ),
         width=8,
     )
-    yield series(
+
+
+def _shared_memory_in_use() -> Panel:
+    return series(
         "Shared memory in use",
         Query('instance:llm_monitor_node_shm_used:ratio{instance=~"$instance"}', "{{instance}}"),
         face=Face(
@@ -137,7 +161,17 @@ def memory() -> Iterator[Panel]:
 
 def kernel() -> Iterator[Panel]:
     """Give what the kernel and the sensors tell."""
-    yield series(
+    yield _temperatures()
+    yield _processes_killed_for_memory()
+    yield _clock_offset()
+    yield _processes_that_do_not_end()
+    yield _open_files()
+    yield _context_switches()
+    yield _memory_free_by_numa_node()
+
+
+def _temperatures() -> Panel:
+    return series(
         "Temperatures",
         Query(
             "topk(20, max by (instance, chip, sensor) ("
@@ -151,7 +185,10 @@ def kernel() -> Iterator[Panel]:
             "No host has sensors that its kernel knows.",
         ),
     )
-    yield series(
+
+
+def _processes_killed_for_memory() -> Panel:
+    return series(
         "Processes killed for memory",
         Query(
             'sum by (instance) (increase(llm_monitor_node_oom_kills_total{instance=~"$instance"}[$__rate_interval]))',
@@ -168,7 +205,10 @@ def kernel() -> Iterator[Panel]:
         ),
         as_bars=True,
     )
-    yield series(
+
+
+def _clock_offset() -> Panel:
+    return series(
         "Clock offset",
         Query('abs(llm_monitor_node_clock_offset_seconds{instance=~"$instance"})', "{{instance}}"),
         face=Face(
@@ -180,7 +220,10 @@ def kernel() -> Iterator[Panel]:
             least=0,
         ),
     )
-    yield series(
+
+
+def _processes_that_do_not_end() -> Panel:
+    return series(
         "Processes that do not end",
         Query(
             "sum by (instance, state) ("
@@ -195,13 +238,19 @@ def kernel() -> Iterator[Panel]:
             least=0,
         ),
     )
-    yield series(
+
+
+def _open_files() -> Panel:
+    return series(
         "Open files",
         Query('llm_monitor_node_open_files{instance=~"$instance"}', "{{instance}}"),
         face=Face("File handles in use, by host. One that only rises is a leak.", "short", EMPTY, least=0),
         width=8,
     )
-    yield series(
+
+
+def _context_switches() -> Panel:
+    return series(
         "Context switches",
         Query(
             "sum by (instance) (rate(llm_monitor_node_context_switches_total"
@@ -211,7 +260,10 @@ def kernel() -> Iterator[Panel]:
         face=Face("How often processors change tasks. It follows the load.", "ops", EMPTY, least=0),
         width=8,
     )
-    yield series(
+
+
+def _memory_free_by_numa_node() -> Panel:
+    return series(
         "Memory free, by NUMA node",
         Query(
             'llm_monitor_node_numa_memory_free_bytes{instance=~"$instance"}\n'

@@ -17,7 +17,13 @@ EMPTY = "No node exporter reports."
 def disks() -> Iterator[Panel]:
     """Give how full file systems are, and how busy disks."""
     yield _filesystems()
-    yield series(
+    yield _disk_throughput()
+    yield _disk_latency()
+    yield _disk_busy()
+
+
+def _disk_throughput() -> Panel:
+    return series(
         "Disk throughput",
         Query(
             "sum by (instance, device) (rate(llm_monitor_node_disk_read_bytes_total"
@@ -38,7 +44,10 @@ def disks() -> Iterator[Panel]:
         width=8,
         mirrored=".* written",
     )
-    yield series(
+
+
+def _disk_latency() -> Panel:
+    return series(
         "Disk latency",
         *(
             Query(
@@ -60,7 +69,10 @@ def disks() -> Iterator[Panel]:
         width=8,
         dashed=".* written",
     )
-    yield series(
+
+
+def _disk_busy() -> Panel:
+    return series(
         "Disk busy",
         Query(
             "sum by (instance, device) (rate(llm_monitor_node_disk_io_time_seconds_total"
@@ -98,35 +110,7 @@ def _filesystems() -> Panel:
             Query(f'{by} (instance_mountpoint:llm_monitor_node_filesystem_files_free:ratio{{instance=~"$instance"}})'),
             Query(f'{by} (llm_monitor_node_filesystem_readonly{{instance=~"$instance"}})'),
         ],
-        columns=[
-            Column("instance", "Host"),
-            Column("mountpoint", "Mounted at"),
-            Column("fstype", "Type", width=80),
-            Column(
-                "A", "Free", "percentunit", below(warning=alert("DiskFillsIn4h"), critical=alert("DiskLow")), bar=True
-            ),
-            Column("B", "Free space", "bytes", width=110),
-            Column("C", "Size", "bytes", width=110),
-            Column(
-                "D",
-                "Days until full",
-                "short",
-                below(
-                    warning=alert("DiskFillsIn24h", "horizon") / 86400,
-                    critical=alert("DiskFillsIn4h", "horizon") / 86400,
-                ),
-                width=130,
-                decimals=1,
-            ),
-            Column("E", "Inodes free", "percentunit", below(warning=alert("InodesLow")), width=110, decimals=0),
-            Column(
-                "F",
-                "Writable",
-                "none",
-                meanings={"0": ("yes", colours.OK), "1": ("no", colours.WARNING)},
-                width=90,
-            ),
-        ],
+        columns=_filesystem_columns(),
         face=Face(
             f"Every file system of every host, the fullest first. Days until full go by the trend of {window}, "
             "and are empty while it does not fill. One that is not writable and was before is a failing disk.",
@@ -137,6 +121,36 @@ def _filesystems() -> Panel:
         rising=True,
         height=7,
     )
+
+
+def _filesystem_columns() -> list[Column]:
+    return [
+        Column("instance", "Host"),
+        Column("mountpoint", "Mounted at"),
+        Column("fstype", "Type", width=80),
+        Column("A", "Free", "percentunit", below(warning=alert("DiskFillsIn4h"), critical=alert("DiskLow")), bar=True),
+        Column("B", "Free space", "bytes", width=110),
+        Column("C", "Size", "bytes", width=110),
+        Column(
+            "D",
+            "Days until full",
+            "short",
+            below(
+                warning=alert("DiskFillsIn24h", "horizon") / 86400,
+                critical=alert("DiskFillsIn4h", "horizon") / 86400,
+            ),
+            width=130,
+            decimals=1,
+        ),
+        Column("E", "Inodes free", "percentunit", below(warning=alert("InodesLow")), width=110, decimals=0),
+        Column(
+            "F",
+            "Writable",
+            "none",
+            meanings={"0": ("yes", colours.OK), "1": ("no", colours.WARNING)},
+            width=90,
+        ),
+    ]
 
 
 def network() -> Iterator[Panel]:

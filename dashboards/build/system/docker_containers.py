@@ -15,14 +15,24 @@ from ._container_use import logged, memory, processors, traffic
 
 EMPTY = "No container exporter reports."
 CHOSEN = '{instance=~"$instance", container=~"$container"}'
+# The higher, the more somebody has to look at it.
 STATE_CODES = {
-    0: ("Ended", colours.CRITICAL),
+    0: ("Ended", colours.OFF),
     1: ("Running", colours.OK),
-    2: ("Running, starting up", colours.INFO),
-    3: ("Running, unhealthy", colours.WARNING),
-    4: ("Restarting", colours.CRITICAL),
-    5: ("Paused or made", colours.OFF),
+    2: ("Paused or made", colours.OFF),
+    3: ("Starting", colours.INFO),
+    4: ("Unhealthy", colours.WARNING),
+    5: ("Restarting", colours.CRITICAL),
+    6: ("Failed", colours.CRITICAL),
 }
+# Ended neither by itself nor on request, as the alert ContainerDown has it.
+FAILED = (
+    'llm_monitor_container_state{instance=~"$instance", container=~"$container", state=~"exited|dead"} == 1\n'
+    "and on (instance, container) (\n"
+    f"  llm_monitor_container_exit_code{CHOSEN} != 0 != 130 != 137 != 143\n"
+    f"  or llm_monitor_container_oom_killed{CHOSEN} == 1\n"
+    ")"
+)
 
 
 def board() -> Board:
@@ -44,29 +54,38 @@ def board() -> Board:
 
 
 def _now() -> Iterator[Panel]:
+    yield _not_running()
+    yield _running()
+    yield _unhealthy()
+
+
+def _not_running() -> Panel:
     running = 'llm_monitor_container_state{instance=~"$instance", container=~"$container", state="running"} == 1'
-    yield stat(
+    return stat(
         "Not running",
         Query(
             "count(\n"
-            f"  instance_container:llm_monitor_container_expected:bool{CHOSEN}\n"
-            f"  unless on (instance, container) {running}\n"
-            "  or on (instance, container)\n"
-            "  llm_monitor_container_state"
-            '{instance=~"$instance", container=~"$container", state=~"exited|dead|restarting"} == 1\n'
-            ") or 0 * count(llm_monitor_container_state"
-            f"{CHOSEN})"
+            f"  group by (instance, container) (instance_container:llm_monitor_container_expected:bool{CHOSEN}\n"
+            f"  unless on (instance, container) {running})\n"
+            f"  or group by (instance, container) ({FAILED})\n"
+            '  or group by (instance, container) (llm_monitor_container_state{instance=~"$instance", '
+            'container=~"$container", state="restarting"} == 1)\n'
+            f") or 0 * count(llm_monitor_container_state{CHOSEN})"
         ),
         face=Face(
-            "Containers that are expected and do not run, and others that have ended or crash again and again. One "
-            "that did its work and ended is among them; the table says which, and with what exit code.",
+            "Containers that are expected and do not run, and others that have failed or crash again and again; one "
+            "that did its work and ended is none of them. The table says which, and with what exit code.",
             "short",
             EMPTY,
             above(critical=1),
         ),
         width=3,
     )
-    yield stat(
+
+
+def _running() -> Panel:
+    running = 'llm_monitor_container_state{instance=~"$instance", container=~"$container", state="running"} == 1'
+    return stat(
         "Running",
         Query(f"count({running})", "running"),
         Query(f"count(instance_container:llm_monitor_container_expected:bool{CHOSEN})", "expected"),
@@ -78,7 +97,10 @@ def _now() -> Iterator[Panel]:
         ),
         width=5,
     )
-    yield stat(
+
+
+def _unhealthy() -> Panel:
+    return stat(
         "Unhealthy",
         Query(
             'sum(llm_monitor_container_health{instance=~"$instance", container=~"$container", status="unhealthy"})\n'
@@ -143,11 +165,12 @@ def _code() -> str:
     health = 'llm_monitor_container_health{instance=~"$instance", container=~"$container", status'
     return (
         "max by (instance, container) (\n"
-        f'  5 * ({state}=~"paused|created"}} == 1)\n'
-        f'  or 4 * ({state}="restarting"}} == 1)\n'
+        f"  6 * ({FAILED})\n"
+        f'  or 5 * ({state}="restarting"}} == 1)\n'
+        f'  or 4 * ({health}="unhealthy"}} == 1 and on (instance, container) {state}="running"}} == 1)\n'
+        f'  or 3 * ({health}="starting"}} == 1 and on (instance, container) {state}="running"}} == 1)\n'
+        f'  or 2 * ({state}=~"paused|created"}} == 1)\n'
         f'  or 0 * ({state}=~"exited|dead|removing"}} == 1)\n'
-        f'  or 3 * ({health}="unhealthy"}} == 1 and on (instance, container) {state}="running"}} == 1)\n'
-        f'  or 2 * ({health}="starting"}} == 1 and on (instance, container) {state}="running"}} == 1)\n'
         f'  or ({state}="running"}} == 1)\n'
         ")"
     )
@@ -193,30 +216,7 @@ def _all() -> Panel:
             Query(f"count by (instance, container) (llm_monitor_container_gpu_assigned{CHOSEN} == 1)"),
             Query(f"{by} (llm_monitor_container_exit_code{CHOSEN})"),
         ],
-        columns=[
-            Column("instance", "Host"),
-            Column(
-                "container",
-                "Container",
-                links=[
-                    to("docker-containers", "This container", instance=cell("instance"), container=cell("container")),
-                    logs("Its logs", container=cell("container")),
-                ],
-            ),
-            Column("A", "State", "short", meanings=STATE_CODES),
-            Column("image", "Image"),
-            Column("version", "Version"),
-            Column("C", "Up for", "s", width=100, decimals=1),
-            Column("D", "Restarts", "short", above(warning=1), width=90),
-            Column(
-                "E",
-                "GPUs",
-                "short",
-                width=70,
-                links=[to("gpu-usage", "Its GPUs", instance=cell("instance"))],
-            ),
-            Column("F", "Exit code", "short", width=90),
-        ],
+        columns=_container_columns(),
         face=Face(
             "Every container with what it is made of and how it is; restarts are those in the time that is shown, the "
             "exit code that of one that has ended (137 is killed, often for memory; 143 stopped on request).",
@@ -227,3 +227,30 @@ def _all() -> Panel:
         sort="Container",
         rising=True,
     )
+
+
+def _container_columns() -> list[Column]:
+    return [
+        Column("instance", "Host"),
+        Column(
+            "container",
+            "Container",
+            links=[
+                to("docker-containers", "This container", instance=cell("instance"), container=cell("container")),
+                logs("Its logs", container=cell("container")),
+            ],
+        ),
+        Column("A", "State", "short", meanings=STATE_CODES),
+        Column("image", "Image"),
+        Column("version", "Version"),
+        Column("C", "Up for", "s", width=100, decimals=1),
+        Column("D", "Restarts", "short", above(warning=1), width=90),
+        Column(
+            "E",
+            "GPUs",
+            "short",
+            width=70,
+            links=[to("gpu-usage", "Its GPUs", instance=cell("instance"))],
+        ),
+        Column("F", "Exit code", "short", width=90),
+    ]

@@ -42,12 +42,14 @@ def _there() -> Iterator[Panel]:
     yield stat(
         "GPUs missing",
         Query(
-            'sum(llm_monitor_gpu_gpus_expected{instance=~"$instance"})\n'
-            '- sum(llm_monitor_gpu_gpus{instance=~"$instance"})'
+            "sum(max by (instance) (last_over_time("
+            'llm_monitor_gpu_gpus_expected{instance=~"$instance"}[1d])))\n'
+            '- (sum(llm_monitor_gpu_gpus{instance=~"$instance"}) or vector(0))'
         ),
         face=Face(
-            "GPUs that should be there and that the driver gives no access to. Normal is 0. What ran on a missing one "
-            "has failed; the kernel's messages name the XID.",
+            "GPUs that should be there and that the driver gives no access to, or of which nothing has reported since "
+            "less than a day ago. Normal is 0. What ran on a missing one has failed; the kernel's messages name the "
+            "XID.",
             "short",
             EMPTY,
             above(critical=1),
@@ -65,7 +67,14 @@ def _there() -> Iterator[Panel]:
 
 
 def _used() -> Iterator[Panel]:
-    yield stat(
+    yield _busy_over_time()
+    yield _memory_in_use()
+    yield _power()
+    yield _hottest_gpu()
+
+
+def _busy_over_time() -> Panel:
+    return stat(
         "Busy",
         Query(f"avg(instance_gpu:llm_monitor_gpu_active:ratio{CHOSEN})"),
         face=Face(
@@ -77,7 +86,10 @@ def _used() -> Iterator[Panel]:
         ),
         width=3,
     )
-    yield stat(
+
+
+def _memory_in_use() -> Panel:
+    return stat(
         "Memory in use",
         Query(f"sum(llm_monitor_gpu_memory_used_bytes{CHOSEN}) / sum(llm_monitor_gpu_memory_total_bytes{CHOSEN})"),
         face=Face(
@@ -89,13 +101,19 @@ def _used() -> Iterator[Panel]:
         ),
         width=3,
     )
-    yield stat(
+
+
+def _power() -> Panel:
+    return stat(
         "Power",
         Query(f"sum(llm_monitor_gpu_power_watts{CHOSEN})"),
         face=Face("What all GPUs draw together now.", "watt", EMPTY, decimals=1),
         width=3,
     )
-    yield stat(
+
+
+def _hottest_gpu() -> Panel:
+    return stat(
         "Hottest GPU",
         Query('max(llm_monitor_gpu_temperature_celsius{instance=~"$instance", gpu=~"$gpu", sensor="die"})'),
         face=Face(
@@ -112,9 +130,10 @@ def _used() -> Iterator[Panel]:
 
 def _errors() -> Iterator[Panel]:
     xids = alert_text("GpuXidHardware", "xids")
+    ignored = alert_text("GpuXidApplication", "ignored_xids")
     for title, matcher, limits, said in (
         ("Hardware XIDs, 24 h", f'xid=~"{xids}"', above(critical=1), "The GPU, its memory or its links are at fault"),
-        ("Other XIDs, 24 h", f'xid!~"{xids}"', above(warning=1), "Most often a program did something wrong"),
+        ("Other XIDs, 24 h", f'xid!~"{xids}|{ignored}"', above(warning=1), "Most often a program did something wrong"),
     ):
         yield stat(
             title,
@@ -159,34 +178,7 @@ def _tenants() -> Panel:
             Query(_of_tenant('llm_monitor_gpu_temperature_celsius{instance=~"$instance", gpu=~"$gpu", sensor="die"}')),
             Query(_of_tenant(f"llm_monitor_gpu_power_watts{CHOSEN}")),
         ],
-        columns=[
-            Column("instance", "Host"),
-            Column(
-                "gpu",
-                "GPU",
-                width=60,
-                links=[to("gpu-usage", "This GPU", instance=cell("instance"), gpu=cell("gpu"))],
-            ),
-            Column(
-                "container",
-                "Container",
-                links=[
-                    to("docker-containers", "This container", instance=cell("instance"), container=cell("container")),
-                    logs("Its logs", container=cell("container")),
-                ],
-            ),
-            Column("model", "Model", links=[to("vllm-docker-status", "This model", model=cell("model"))]),
-            Column("A", "Busy", "percentunit", bar=True),
-            Column("B", "Memory in use", "percentunit", bar=True),
-            Column(
-                "C",
-                "Die",
-                "celsius",
-                above(warning=alert("GpuTemperatureHigh"), critical=alert("GpuTemperatureCritical")),
-                width=80,
-            ),
-            Column("D", "Power", "watt", width=90, decimals=0),
-        ],
+        columns=_tenant_columns(),
         face=Face(
             "Which container has which GPU, for which model; one that several models share has a row for each of them, "
             "with what it does as a whole. A GPU without a container is free.",
@@ -197,6 +189,37 @@ def _tenants() -> Panel:
         sort="GPU",
         rising=True,
     )
+
+
+def _tenant_columns() -> list[Column]:
+    return [
+        Column("instance", "Host"),
+        Column(
+            "gpu",
+            "GPU",
+            width=60,
+            links=[to("gpu-usage", "This GPU", instance=cell("instance"), gpu=cell("gpu"))],
+        ),
+        Column(
+            "container",
+            "Container",
+            links=[
+                to("docker-containers", "This container", instance=cell("instance"), container=cell("container")),
+                logs("Its logs", container=cell("container")),
+            ],
+        ),
+        Column("model", "Model", links=[to("vllm-docker-status", "This model", model=cell("model"))]),
+        Column("A", "Busy", "percentunit", bar=True),
+        Column("B", "Memory in use", "percentunit", bar=True),
+        Column(
+            "C",
+            "Die",
+            "celsius",
+            above(warning=alert("GpuTemperatureHigh"), critical=alert("GpuTemperatureCritical")),
+            width=80,
+        ),
+        Column("D", "Power", "watt", width=90, decimals=0),
+    ]
 
 
 def _busy() -> Panel:

@@ -37,22 +37,7 @@ def board() -> Board:
 
 
 def _seen() -> Iterator[Panel]:
-    yield stat(
-        "Hosts down",
-        Query(
-            "count(group by (instance) (last_over_time("
-            'llm_monitor_node_up{instance=~"$instance"}[1d])))\n'
-            '- (count(group by (instance) (llm_monitor_node_up{instance=~"$instance"})) or vector(0))'
-        ),
-        face=Face(
-            "Hosts that have reported within a day and do not now. Normal is 0. Log in there: either the host or its "
-            "node exporter is down, and nothing else is known about it.",
-            "short",
-            EMPTY,
-            above(critical=1),
-        ),
-        width=3,
-    )
+    yield _hosts_down()
     for severity, said, limits in (
         ("critical", "What needs somebody now", above(critical=1)),
         ("warning", "What needs somebody today", above(warning=1)),
@@ -70,7 +55,30 @@ def _seen() -> Iterator[Panel]:
             ),
             width=3,
         )
-    yield stat(
+    yield _uptime()
+
+
+def _hosts_down() -> Panel:
+    return stat(
+        "Hosts down",
+        Query(
+            "count(group by (instance) (last_over_time("
+            'llm_monitor_node_up{instance=~"$instance"}[1d])))\n'
+            '- (count(group by (instance) (llm_monitor_node_up{instance=~"$instance"})) or vector(0))'
+        ),
+        face=Face(
+            "Hosts that have reported within a day and do not now. Normal is 0. Log in there: either the host or its "
+            "node exporter is down, and nothing else is known about it.",
+            "short",
+            EMPTY,
+            above(critical=1),
+        ),
+        width=3,
+    )
+
+
+def _uptime() -> Panel:
+    return stat(
         "Uptime",
         Query('min(instance:llm_monitor_node_uptime:seconds{instance=~"$instance"})'),
         face=Face(
@@ -85,7 +93,14 @@ def _seen() -> Iterator[Panel]:
 
 
 def _used() -> Iterator[Panel]:
-    yield stat(
+    yield _cpu_in_use()
+    yield _load_per_core()
+    yield _memory_available()
+    yield _root_disk_free()
+
+
+def _cpu_in_use() -> Panel:
+    return stat(
         "CPU in use",
         Query('max(instance:llm_monitor_node_cpu_utilization:ratio_rate5m{instance=~"$instance"})'),
         face=Face(
@@ -97,7 +112,10 @@ def _used() -> Iterator[Panel]:
         ),
         width=3,
     )
-    yield stat(
+
+
+def _load_per_core() -> Panel:
+    return stat(
         "Load per core",
         Query('max(llm_monitor_node_load5{instance=~"$instance"} / llm_monitor_node_cpus{instance=~"$instance"})'),
         face=Face(
@@ -110,7 +128,10 @@ def _used() -> Iterator[Panel]:
         ),
         width=3,
     )
-    yield stat(
+
+
+def _memory_available() -> Panel:
+    return stat(
         "Memory available",
         Query('min(instance:llm_monitor_node_memory_available:ratio{instance=~"$instance"})'),
         face=Face(
@@ -124,7 +145,10 @@ def _used() -> Iterator[Panel]:
         ),
         width=3,
     )
-    yield stat(
+
+
+def _root_disk_free() -> Panel:
+    return stat(
         "Root disk free",
         Query(
             'min(instance_mountpoint:llm_monitor_node_filesystem_avail:ratio{instance=~"$instance", mountpoint="/"})'
@@ -161,38 +185,7 @@ def _hosts() -> Panel:
             Query('max by (instance) (instance:llm_monitor_node_uptime:seconds{instance=~"$instance"})'),
             Query('max by (instance, kernel, os) (llm_monitor_node_info{instance=~"$instance"})'),
         ],
-        columns=[
-            Column(
-                "instance",
-                "Host",
-                links=[
-                    to("server-health", "This host", instance=cell("instance")),
-                    to("gpu-usage", "Its GPUs", instance=cell("instance")),
-                    to("docker-containers", "Its containers", instance=cell("instance")),
-                ],
-            ),
-            Column("A", "State", meanings={"1": ("up", colours.OK), "0": ("down", colours.CRITICAL)}, width=80),
-            Column("B", "Alerts", "short", above(warning=1), width=80),
-            Column("C", "CPU in use", "percentunit", above(warning=alert("HostCpuHigh")), bar=True),
-            Column(
-                "D",
-                "Memory available",
-                "percentunit",
-                below(warning=alert("HostMemoryLow"), critical=alert("HostMemoryLow", "critical_threshold")),
-                bar=True,
-            ),
-            Column(
-                "E",
-                "Fullest disk: free",
-                "percentunit",
-                below(warning=alert("DiskFillsIn4h"), critical=alert("DiskLow")),
-                bar=True,
-            ),
-            Column("F", "Load per core", "short", above(warning=1, critical=2), width=120, decimals=2),
-            Column("G", "Up for", "s", width=100, decimals=1),
-            Column("os", "System"),
-            Column("kernel", "Kernel"),
-        ],
+        columns=_host_columns(),
         face=Face(
             "Every host that has reported within a day, with what it has the least of. The ones that are down stand "
             "here too; alerts that belong to no host are not counted.",
@@ -202,3 +195,38 @@ def _hosts() -> Panel:
         height=6,
         sort="Alerts",
     )
+
+
+def _host_columns() -> list[Column]:
+    return [
+        Column(
+            "instance",
+            "Host",
+            links=[
+                to("server-health", "This host", instance=cell("instance")),
+                to("gpu-usage", "Its GPUs", instance=cell("instance")),
+                to("docker-containers", "Its containers", instance=cell("instance")),
+            ],
+        ),
+        Column("A", "State", meanings={"1": ("up", colours.OK), "0": ("down", colours.CRITICAL)}, width=80),
+        Column("B", "Alerts", "short", above(warning=1), width=80),
+        Column("C", "CPU in use", "percentunit", above(warning=alert("HostCpuHigh")), bar=True),
+        Column(
+            "D",
+            "Memory available",
+            "percentunit",
+            below(warning=alert("HostMemoryLow"), critical=alert("HostMemoryLow", "critical_threshold")),
+            bar=True,
+        ),
+        Column(
+            "E",
+            "Fullest disk: free",
+            "percentunit",
+            below(warning=alert("DiskFillsIn4h"), critical=alert("DiskLow")),
+            bar=True,
+        ),
+        Column("F", "Load per core", "short", above(warning=1, critical=2), width=120, decimals=2),
+        Column("G", "Up for", "s", width=100, decimals=1),
+        Column("os", "System"),
+        Column("kernel", "Kernel"),
+    ]
