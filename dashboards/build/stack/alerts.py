@@ -38,7 +38,7 @@ def board() -> Board:
         variables=[
             variables.instance("up"),
             variables.choice("severity", "Severity", "critical", "warning", "info"),
-            variables.of_label("component", "Component", 'ALERTS{severity!="none"}'),
+            variables.of_label("component", "Component", "ALERTS"),
         ],
         range="7d",
     )
