@@ -33,7 +33,7 @@ lint: .venv/dev sanity ## Style and static checks of every file
 sanity: .venv/dev ## ansible-test sanity, in a copy where the collection has its proper path
 	@tools/sanity.sh
 
-units: .venv/dev .cache/tools .cache/tables compiler ## Tests of single parts: exporters, the library, plugins, rules, contracts
+units: .venv/dev .cache/tools .cache/tables .cache/logql compiler ## Tests of single parts: exporters, the library, plugins, rules, contracts
 	@tools/suite.sh units --numprocesses=auto --dist=loadfile files/exporters/tests files/llmops/tests tests/unit tests/rules tests/scenarios tests/dashboards tests/contract
 
 mock-month: .venv/dev .cache/tools ## Thirty usual days of the simulated server, over which no alert may fire
@@ -84,6 +84,10 @@ clean: ## Remove .venv and .cache; images and the engine stay
 
 .cache/tables: tools/npm.sh tests/dashboards/tables/package.json tests/dashboards/tables/package-lock.json | .venv/dev
 	@tools/npm.sh $@ tests/dashboards/tables
+	@touch $@
+
+.cache/logql: tools/npm.sh tests/dashboards/logql/package.json tests/dashboards/logql/package-lock.json | .venv/dev
+	@tools/npm.sh $@ tests/dashboards/logql
 	@touch $@
 
 .cache/litellm: tools/litellm.sh tests/integration/litellm-requirements.txt | .venv/dev

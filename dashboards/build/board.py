@@ -13,6 +13,7 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import dashboard
 
 from . import colours, variables
+from .links import Link
 from .panels import Panel
 from .queries import LOGS, METRICS
 from .variables import Variable
@@ -51,6 +52,16 @@ STARTED = {
     "step": "300s",
     "useValueForTime": True,
 }
+# From the start of an announcement to its end, whatever models it is about.
+ANNOUNCED = {
+    "name": "Announcements",
+    "expr": "max by (id, kind, title, text) (llm_monitor_announcement_info)",
+    "iconColor": colours.INFO,
+    "titleFormat": "{{title}}",
+    "textFormat": "{{text}}",
+    "tagKeys": "kind",
+    "step": "60s",
+}
 
 
 @dataclass
@@ -84,6 +95,7 @@ class Board:
         range: What it shows at first, up to now.
         annotations: What is marked in panels over time.
         links: Whether it leads to the other dashboards; not so on one for people outside.
+        beside: What else stands above the panels, such as documents that Grafana serves.
     """
 
     uid: str
@@ -92,8 +104,9 @@ class Board:
     description: str
     variables: Sequence[Variable] = ()
     range: str = "6h"
-    annotations: Sequence[dict[str, Any]] = (FIRING, STARTED)
+    annotations: Sequence[dict[str, Any]] = (FIRING, STARTED, ANNOUNCED)
     links: bool = True
+    beside: Sequence[Link] = ()
     rows: list[Row] = field(default_factory=list)
 
     def row(self, title: str, *panels: Panel, collapsed: bool = False, repeat: str = "") -> None:
@@ -104,7 +117,8 @@ class Board:
         """Return it as Grafana loads it; the same bytes every time."""
         told = json.loads(JSONEncoder().encode(self._model()))
         told["annotations"] = {"list": [BUILT_IN, *(_annotation(one) for one in self.annotations)]}
-        told["links"] = [_by_tag("This folder", self.folder), _by_tag("All dashboards", TAG)] if self.links else []
+        ways = [_by_tag("This folder", self.folder), _by_tag("All dashboards", TAG)] if self.links else []
+        told["links"] = [*ways, *(_beside(link) for link in self.beside)]
         for variable in told["templating"]["list"]:
             _tidy(variable)
         return json.dumps(told, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
@@ -197,6 +211,22 @@ def _by_tag(title: str, tag: str) -> dict[str, Any]:
         "targetBlank": False,
         "tooltip": "",
         "url": "",
+    }
+
+
+def _beside(link: Link) -> dict[str, Any]:
+    """Return a way out of the dashboard, in a tab of its own: Grafana would take it for one of its pages."""
+    return {
+        "title": link.title,
+        "type": "link",
+        "url": link.url,
+        "tags": [],
+        "asDropdown": False,
+        "icon": "external link",
+        "includeVars": False,
+        "keepTime": False,
+        "targetBlank": True,
+        "tooltip": "",
     }
 
 

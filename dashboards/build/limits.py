@@ -80,6 +80,15 @@ def default(name: str) -> float:
     return float(_read(_ROLE / "defaults" / "main.yml")[name])
 
 
+def default_text(name: str) -> str:
+    """Return a default of the role prometheus that is text, such as prometheus_scrape_timeout.
+
+    Raises:
+        KeyError: When it has no such variable.
+    """
+    return str(_read(_ROLE / "defaults" / "main.yml")[name])
+
+
 @cache
 def _alerts() -> dict[str, dict[str, Any]]:
     """Return the parameters of all alerts by name."""

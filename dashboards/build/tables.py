@@ -45,6 +45,7 @@ class Column:
         width: In pixels, if Grafana shall not choose.
         decimals: How many are shown.
         bar: Whether a bar is drawn in the cell, of a share from 0 to 1.
+        wrap: Whether long text goes on in a second line.
     """
 
     field: str
@@ -56,6 +57,7 @@ class Column:
     width: int | None = None
     decimals: int | None = None
     bar: bool = False
+    wrap: bool = False
 
 
 def table(
@@ -129,6 +131,8 @@ def _properties(column: Column) -> list[dashboard.DynamicConfigValue]:
         found["thresholds"] = thresholds(column.limits)
     if column.bar:
         found |= {"custom.cellOptions": {"type": "gauge", "mode": "basic"}, "min": 0, "max": 1}
+    elif column.wrap:
+        found["custom.cellOptions"] = {"type": "auto", "wrapText": True}
     elif column.meanings or column.limits != limits.NONE:
         found["custom.cellOptions"] = {"type": "color-text"}
     if column.links:

@@ -62,10 +62,15 @@ def model(series: str) -> Variable:
     return of_label("model", "Model", series)
 
 
-def of_log_label(name: str, title: str, label: str = "") -> Variable:
-    """Return the choice among the values of a label of Loki's streams."""
+def of_log_label(name: str, title: str, label: str = "", *, some_lack_it: bool = False) -> Variable:
+    """Return the choice among the values of a label of Loki's streams.
+
+    All matches streams that lack the label only with `some_lack_it`; Loki wants one label in a query that none lacks.
+    """
     asked: dict[str, object] = {"label": label or name, "refId": "LokiVariableQueryEditor-VariableQuery", "type": 1}
-    return _many(builders.QueryVariable(name).label(title).datasource(LOGS).query(asked), every=".+")
+    return _many(
+        builders.QueryVariable(name).label(title).datasource(LOGS).query(asked), ".*" if some_lack_it else ".+"
+    )
 
 
 def choice(name: str, title: str, *values: str) -> Variable:

@@ -18,7 +18,7 @@ from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 from ansible_collections.llmops.monitoring.plugins.lookup.bundle_images import bundle_images
-from ansible_collections.llmops.monitoring.plugins.module_utils import _exporter_rules, _model_settings
+from ansible_collections.llmops.monitoring.plugins.module_utils import _announcements, _exporter_rules, _model_settings
 from ansible_collections.llmops.monitoring.plugins.module_utils import _settings_rules as rules
 from ansible_collections.llmops.monitoring.plugins.plugin_utils import _config_secrets, _role_settings
 from ansible_collections.llmops.monitoring.plugins.plugin_utils._origin import origin_of
@@ -173,7 +173,8 @@ class _Check:
             *rules.key_problems(self.settings, self.roles.defaults),
             *rules.reference_problems(self.settings.get("llm_monitor_registry_images")),
             *rules.rule_file_problems(
-                self.settings.get("prometheus_extra_rules"), [path.stem for path in RULES.glob("*.yml.j2")]
+                self.settings.get("prometheus_extra_rules"),
+                ["announcements.yml", *(path.stem for path in RULES.glob("*.yml.j2"))],
             ),
             *_exporter_rules.secret_problems(self.settings.get("exporters_settings")),
             *self._of_exporters_settings(),
@@ -187,6 +188,7 @@ class _Check:
             *_exporter_rules.exposure_problems(self.settings, services),
             *rules.alert_problems(self.settings.get("prometheus_alerts"), catalogue),
             *_model_settings.host_problems(self.settings, self.set_by_user.get("groups", {}).get("all", [])),
+            *_announcements.announcement_problems(self.settings.get(_announcements.VARIABLE)),
         ]
 
     def _of_source(self, services: list[str] | None) -> list[str]:

@@ -170,6 +170,10 @@ RULES: Mapping[tuple[str, str], Rule] = {
     ("_socket", "path"): _PATH,
     ("_expected", "int"): Rule("a whole number from 0 to 1024", _within(0, 1024)),
     **{end: Rule(*rule) for end, rule in _model_settings.RULES.items()},
+    ("_announcements", "list"): Rule(
+        "a list of announcements, each with an id, a kind (maintenance, incident or deprecation), a title and a start",
+        lambda value: isinstance(value, list),
+    ),
     ("_bearer_token", "str"): Rule(
         "text of ASCII letters, digits and signs without spaces; quote it if it is a number", _matches(_BEARER_TOKEN)
     ),

@@ -104,8 +104,10 @@ FOR_DASHBOARDS = {
     "model:llm_monitor_available:avg30d",
     "model:llm_monitor_error_budget_left:ratio_rate30d",
     "model:llm_monitor_first_token_budget_left:ratio_rate30d",
+    "model:llm_monitor_gpus:sum",
     "model:llm_monitor_kv_cache_usage:avg1h",
     "model:llm_monitor_queue_time:max1h",
+    "model:llm_monitor_status:state",
     "model:llm_monitor_time_to_first_token:p95_rate1h",
     "model:llm_monitor_time_to_first_token:p95_rate5m",
     "model:llm_monitor_tokens:rate5m",
@@ -117,7 +119,7 @@ FOR_DASHBOARDS = {
 }
 RECORDED_NAME = (
     r"(instance(_[a-z]+)*|model|job):[a-z0-9_]+:"
-    r"(ratio|seconds|celsius|bool|sum|((ratio|p95)_)?rate\d+[mhd]|(avg|max|increase)\d+[hd])"
+    r"(ratio|seconds|celsius|bool|sum|state|((ratio|p95)_)?rate\d+[mhd]|(avg|max|increase)\d+[hd])"
 )
 
 INVENTORY = yaml.safe_load((TESTS / "inventory.yml").read_text(encoding="utf-8"))

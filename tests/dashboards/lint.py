@@ -72,7 +72,7 @@ V2 = {"apiVersion", "kind", "spec", "metadata", "elements", "layout", "status", 
 EXPORTED = {"__inputs", "__elements", "__requires"}
 RATES = {"rate", "irate", "increase"}
 BUILT_IN_VARIABLE = re.compile(
-    r"__(?:rate_interval|interval|interval_ms|range|range_s|range_ms|from|to|field|data|url_time_range|all|value|series)"
+    r"__(?:auto|rate_interval|interval|interval_ms|range|range_s|range_ms|from|to|field|data|url_time_range|all|value|series)"
 )
 
 
@@ -264,7 +264,7 @@ def fixed_names(board: Json) -> Complaints:
             operator, value = selector.matchers.get(label, ("", "$"))
             if "$" not in value:
                 yield f"{one.where}: {label}{operator}{value!r} in {selector.name}"
-        of_instance = re.match(r"(?:llm_monitor|container|instance)_|instance:", selector.name)
+        of_instance = re.match(r"(?:llm_monitor(?!_announcement)|container|instance)_|instance:", selector.name)
         if chosen and of_instance and one.where != "variable instance" and "instance" not in selector.matchers:
             yield f"{one.where}: {selector.name} of all instances, whichever is chosen"
 

@@ -172,7 +172,6 @@ def _played(part: Part) -> Iterator[str]:
 
 def _elsewhere() -> Iterator[str]:
     """Give the series that stand in for what the simulated server can't have."""
-    moments = [moment for part in LIVED for moment in range(part.begin, part.end + 1, STEP)]
     for name, given in ELSEWHERE.items():
         counts = given["type"] == "counter"
         # Its lines are told apart by the whole name, which ends with _total anyway or is one of a histogram's.
@@ -180,9 +179,11 @@ def _elsewhere() -> Iterator[str]:
             yield f"# TYPE {name} {'unknown' if counts else 'gauge'}\n"
         for one in given.get("series", ()):
             labels = ",".join(f'{label}="{value}"' for label, value in one["labels"].items())
-            for moment in moments:
-                value = one["value"] * (moment - BEGIN + _UP_BEFORE) if counts else one["value"]
-                yield f"{name}{{{labels}}} {value} {moment}\n"
+            for part in LIVED:
+                is_there = part.scenario in one.get("in", part.scenario)
+                for moment in range(part.begin, part.end + 1, STEP) if is_there or counts else ():
+                    value = one["value"] * (moment - BEGIN + _UP_BEFORE if counts else 1) * is_there
+                    yield f"{name}{{{labels}}} {value} {moment}\n"
 
 
 def _record(folder: Path) -> None:

@@ -14,6 +14,7 @@ REPOSITORY = Path(__file__).resolve().parents[4]
 SECRET = "s3cr3t-of-the-exporters"
 IMAGE = "docker.io/library/any:1"
 IMAGES = ("prometheus", "alertmanager", "docker_socket_proxy", "python")
+ANNOUNCED = {"id": "gpu2", "kind": "maintenance", "title": "New GPUs", "start": "2026-12-01T08:00Z"}
 
 
 @pytest.fixture
@@ -330,6 +331,38 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"prometheus_extra_rules": {"system_alerts.yml": {}}},
         ["'system_alerts.yml'", "the collection's own"],
     ),
+    "announcement-of-another-kind": (
+        {"llm_monitor_announcements": [{**ANNOUNCED, "kind": "outage"}]},
+        ["must be a list of announcements, each with an id", "one of: maintenance, incident, deprecation, got: outage"],
+    ),
+    "announcement-with-an-unknown-key": (
+        {"llm_monitor_announcements": [{**ANNOUNCED, "titel": "New GPUs"}]},
+        ["llm_monitor_announcements is [", "titel", "Supported parameters include: end, id, kind, models"],
+    ),
+    "announcement-without-a-start": (
+        {"llm_monitor_announcements": [{"id": "a", "kind": "incident", "title": "Slow"}]},
+        ["llm_monitor_announcements", "missing required arguments: start"],
+    ),
+    "announcements-no-list": (
+        {"llm_monitor_announcements": "maintenance tomorrow"},
+        ["llm_monitor_announcements is 'maintenance tomorrow'", "must be a list of announcements"],
+    ),
+    "announcement-without-a-zone": (
+        {"llm_monitor_announcements": [{**ANNOUNCED, "start": "2026-12-01 08:00"}]},
+        ["llm_monitor_announcements[0].start is '2026-12-01 08:00'", "with its zone, such as 2026-12-01T08:00Z"],
+    ),
+    "announcement-that-ends-first": (
+        {"llm_monitor_announcements": [{**ANNOUNCED, "end": "2026-12-01T08:30+01:00"}]},
+        ["llm_monitor_announcements[0].end is '2026-12-01T08:30+01:00'", "later than its start"],
+    ),
+    "announcement-twice": (
+        {"llm_monitor_announcements": [ANNOUNCED, ANNOUNCED]},
+        ["llm_monitor_announcements has the id 'gpu2' twice"],
+    ),
+    "rule-file-of-announcements": (
+        {"prometheus_extra_rules": {"announcements.yml": {}}},
+        ["'announcements.yml'", "the collection's own"],
+    ),
     "no-registry": (
         {"llm_monitor_registry_images": {**dict.fromkeys(IMAGES, IMAGE), "prometheus": "prom/prometheus:v3"}},
         ["llm_monitor_registry_images.prometheus is 'prom/prometheus:v3'", "docker.io/prom/prometheus"],
@@ -411,6 +444,7 @@ RIGHT: dict[str, dict[str, Any]] = {
     "mock-alone": {"exporters_enabled": ["mock"], "llm_monitor_exporter_port_base": 8080},
     "docker-where-no-exporters-run": {"llm_monitor_components": ["prometheus"], "exporters_enabled": ["vllm"]},
     "database": {"exporters_langfuse_database": f"postgresql+psycopg://r:{SECRET}@langfuse-db/langfuse"},
+    "announcement": {"llm_monitor_announcements": [ANNOUNCED, {**ANNOUNCED, "id": "b", "models": ["llama"]}]},
     "registered": {"__prometheus_result": {"changed": True}},
 }
 
