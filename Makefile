@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down mock test lint sanity units mock-month integration molecule browser mcp test-gpu test-gpu-wheels bench docs compiler chromium engine clean
+.PHONY: help demo demo-down mock test lint sanity units mock-month integration molecule browser mcp test-gpu test-gpu-wheels bench docs dashboards compiler chromium engine clean
 
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -33,8 +33,8 @@ lint: .venv/dev sanity ## Style and static checks of every file
 sanity: .venv/dev ## ansible-test sanity, in a copy where the collection has its proper path
 	@tools/sanity.sh
 
-units: .venv/dev .cache/tools compiler ## Tests of single parts: exporters, the library, plugins, rules, contracts
-	@tools/suite.sh units --numprocesses=auto --dist=loadfile files/exporters/tests files/llmops/tests tests/unit tests/rules tests/scenarios tests/contract
+units: .venv/dev .cache/tools .cache/tables .cache/logql compiler ## Tests of single parts: exporters, the library, plugins, rules, contracts
+	@tools/suite.sh units --numprocesses=auto --dist=loadfile files/exporters/tests files/llmops/tests tests/unit tests/rules tests/scenarios tests/dashboards tests/contract
 
 mock-month: .venv/dev .cache/tools ## Thirty usual days of the simulated server, over which no alert may fire
 	@LLM_MONITOR_USUAL_DAYS=30 pytest -q -ra tests/scenarios/test_days.py
@@ -58,11 +58,14 @@ test-gpu-wheels: ## Fetch what test-gpu needs on a machine without network, whos
 	@PYTHON='$(PYTHON)' GPU_PYTHON='$(GPU_PYTHON)' GPU_ARCH='$(GPU_ARCH)' tools/test_gpu.sh wheels
 
 bench: .venv/dev .cache/tools compiler engine ## Our exporters and the library beside others, in the same run
-	@missed=0; for one in bench/{exporters,gpu,container,vllm,servers}.py files/llmops/bench/overhead.py; do \
+	@missed=0; for one in bench/{exporters,gpu,container,vllm,servers,dashboards}.py files/llmops/bench/overhead.py; do \
 	  python $$one || missed=1; done; exit $$missed
 
 docs: .venv/dev ## Write the generated documents again
 	@tools/docs.sh
+
+dashboards: .venv/dev ## Write the dashboards' JSON again from dashboards/build
+	@python -m dashboards.build
 
 compiler:
 	@tools/compiler.sh
@@ -90,6 +93,14 @@ clean: ## Remove .venv and .cache; images and the engine stay
 
 .cache/e2e: tools/e2e.sh tests/e2e/package.json tests/e2e/package-lock.json tests/e2e/.npmrc
 	@tools/e2e.sh $@
+	@touch $@
+
+.cache/tables: tools/npm.sh tests/dashboards/tables/package.json tests/dashboards/tables/package-lock.json | .venv/dev
+	@tools/npm.sh $@ tests/dashboards/tables
+	@touch $@
+
+.cache/logql: tools/npm.sh tests/dashboards/logql/package.json tests/dashboards/logql/package-lock.json | .venv/dev
+	@tools/npm.sh $@ tests/dashboards/logql
 	@touch $@
 
 .cache/litellm: tools/litellm.sh tests/integration/litellm-requirements.txt | .venv/dev

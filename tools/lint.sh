@@ -10,7 +10,7 @@ echo "lint"
 step ruff ruff check . files/exporters files/llmops
 step ruff-format ruff format --check . files/exporters files/llmops
 step mypy mypy
-step mypy-tools mypy tools docs/build bench
+step mypy-tools mypy tools docs/build bench dashboards/build
 step mypy-exporters mypy --config-file files/exporters/pyproject.toml files/exporters/src \
   files/exporters/tests/hardware
 step mypy-llmops mypy --config-file files/llmops/pyproject.toml files/llmops/src files/llmops/bench
@@ -19,5 +19,6 @@ step ansible-lint ansible-lint --offline
 step hadolint hadolint "${dockerfiles[@]}"
 step shellcheck shellcheck "${scripts[@]}"
 step documents tools/docs.sh --check
+step dashboards python -m dashboards.build --check
 mkdir -p .cache/results
 touch .cache/results/lint

@@ -19,6 +19,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 from ansible_collections.llmops.monitoring.plugins.lookup.bundle_images import bundle_images
 from ansible_collections.llmops.monitoring.plugins.module_utils import (
+    _announcements,
     _event_store_rules,
     _exporter_rules,
     _log_rules,
@@ -178,7 +179,8 @@ class _Check:
             *rules.key_problems(self.settings, self.roles.defaults),
             *rules.reference_problems(self.settings.get("llm_monitor_registry_images")),
             *rules.rule_file_problems(
-                self.settings.get("prometheus_extra_rules"), [path.stem for path in RULES.glob("*.yml.j2")]
+                self.settings.get("prometheus_extra_rules"),
+                ["announcements.yml", *(path.stem for path in RULES.glob("*.yml.j2"))],
             ),
             *_exporter_rules.secret_problems(self.settings.get("exporters_settings")),
             *self._of_exporters_settings(),
@@ -197,6 +199,7 @@ class _Check:
             *self._of_logs(services),
             *rules.alert_problems(self.settings.get("prometheus_alerts"), catalogue),
             *_model_settings.host_problems(self.settings, self.set_by_user.get("groups", {}).get("all", [])),
+            *_announcements.announcement_problems(self.settings.get(_announcements.VARIABLE)),
         ]
 
     def _of_source(self, services: list[str] | None) -> list[str]:

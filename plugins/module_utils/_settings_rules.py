@@ -190,6 +190,10 @@ RULES: Mapping[tuple[str, str], Rule] = {
         "16 or more ASCII letters, digits and signs without spaces; quote it if it is a number",
         _matches(_PASSWORD),
     ),
+    ("_announcements", "list"): Rule(
+        "a list of announcements, each with an id, a kind (maintenance, incident or deprecation), a title and a start",
+        lambda value: isinstance(value, list),
+    ),
     ("_bearer_token", "str"): Rule(
         "text of ASCII letters, digits and signs without spaces; quote it if it is a number", _matches(_BEARER_TOKEN)
     ),

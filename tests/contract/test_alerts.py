@@ -106,15 +106,23 @@ FOR_DASHBOARDS = {
     "gpu:llm_monitor_idle_with_model",
     "model:llm_monitor_available:avg30d",
     "model:llm_monitor_error_budget_left:ratio_rate30d",
+    "model:llm_monitor_first_token_budget_left:ratio_rate30d",
     "model:llm_monitor_gpus:sum",
+    "model:llm_monitor_kv_cache_usage:avg1h",
+    "model:llm_monitor_queue_time:max1h",
+    "model:llm_monitor_status:state",
+    "model:llm_monitor_time_to_first_token:p95_rate1h",
     "model:llm_monitor_time_to_first_token:p95_rate5m",
     "model:llm_monitor_tokens:rate5m",
+    "model:llm_monitor_tokens_per_gpu_hour:rate1h",
+    "model:llm_monitor_tokens_per_joule:rate1h",
     "model:llm_monitor_tokens_per_joule:rate5m",
     "model:llm_monitor_usd_per_1k_tokens:rate5m",
+    "model:llm_monitor_usd_per_1m_tokens:rate1h",
 }
 RECORDED_NAME = (
     r"(instance(_[a-z]+)*|model|job):[a-z0-9_]+:"
-    r"(ratio|seconds|celsius|bool|sum|((ratio|p95)_)?rate\d+[mhd]|(avg|increase)\d+[hd])"
+    r"(ratio|seconds|celsius|bool|sum|state|((ratio|p95)_)?rate\d+[mhd]|(avg|max|increase)\d+[hd])"
 )
 
 INVENTORY = yaml.safe_load((TESTS / "inventory.yml").read_text(encoding="utf-8"))

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.llmops.monitoring.plugins.filter.announcement_rules import announcement_rules
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECTS = ("files/exporters", "files/llmops")
@@ -65,8 +66,18 @@ def variables() -> set[str]:
 
 @functools.cache
 def metrics() -> set[str]:
-    """Return the names of the exporters' families, from the page that is made from their declarations."""
-    return set(re.findall(r"`(llm_monitor_\w+)`", (ROOT / "docs/metrics.md").read_text(encoding="utf-8")))
+    """Return the names of the exporters' families, from the page that is made from their declarations, and of
+    the series that tell of announcements.
+    """
+    announced = {
+        "id": "a",
+        "kind": "incident",
+        "title": "Slow",
+        "start": "2026-12-01T08:00Z",
+        "end": "2026-12-02T08:00Z",
+    }
+    recorded = {rule["record"] for group in announcement_rules([announced])["groups"] for rule in group["rules"]}
+    return set(re.findall(r"`(llm_monitor_\w+)`", (ROOT / "docs/metrics.md").read_text(encoding="utf-8"))) | recorded
 
 
 @functools.cache

@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.llmops.monitoring.plugins.modules import service_signal
+from ansible_collections.llmops.monitoring.tests.dashboards.giving import asked_of, missing, types
 from ansible_collections.llmops.monitoring.tests.serving import serving
 
 Place = Callable[..., Any]
@@ -213,6 +214,12 @@ def test_alerts_arrive_and_what_they_explain_is_held_back(
     while len(told) < len(arriving):
         told += [labels for each in webhook[1].get(timeout=20)["alerts"] if (labels := each["labels"]) not in told]
         assert all(labels in arriving for labels in told), told
+
+
+def test_it_gives_what_dashboards_ask_of_it(alertmanager: str) -> None:
+    asked = asked_of("Alertmanager")
+    assert asked
+    assert missing(asked, types(alertmanager)) == set()
 
 
 def test_what_only_alertmanager_refuses_is_told_and_can_be_undone(

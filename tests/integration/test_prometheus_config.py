@@ -34,6 +34,9 @@ def test_what_a_user_adds_is_valid_and_its_secrets_lie_apart(place: Place) -> No
         prometheus_extra_rules={
             "mine.yml": {"groups": [{"name": "mine", "rules": [{"record": "mine:one", "expr": "vector(1)"}]}]}
         },
+        llm_monitor_announcements=[
+            {"id": "a", "kind": "incident", "title": "Slow: 'why' & \"how\"", "start": "2026-12-01T08:00Z"}
+        ],
         exporters_bearer_token="sw0rdfish-token",
     )
     config = yaml.safe_load(placed.text("prometheus.yml"))
@@ -55,6 +58,9 @@ def test_what_a_user_adds_is_valid_and_its_secrets_lie_apart(place: Place) -> No
     assert engine["relabel_configs"][0]["replacement"] == "demo"
     assert config["alerting"]["alertmanagers"][0]["path_prefix"] == "/alerts/"
     assert "mine:one" in placed.text("rules/mine.yml")
+    assert placed.text("rules/announcements.yml").startswith("# Written by")
+    announced = yaml.safe_load(placed.text("rules/announcements.yml"))["groups"][0]["rules"]
+    assert announced[0]["labels"] == {"id": "a", "kind": "incident", "title": "Slow: 'why' & \"how\""}
     written = "".join(path.read_text() for path in placed.folder.rglob("*") if path.is_file())
     assert "sw0rdfish" not in written + placed.printed
     assert sorted(path.read_text() for path in placed.secrets.iterdir()) == [

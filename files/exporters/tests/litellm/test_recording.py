@@ -48,7 +48,7 @@ def test_models_and_their_state_are_those_of_the_recording(follow: Scrape) -> No
     values = ours(follow)
     assert values["model_configured", "llama3-8b", WORKS] == 1
     assert values["model_configured", "broken", BROKEN] == 1
-    assert values["model_info", "llama3-8b", WORKS, "openai", "tiny"] == 1
+    assert values["model_info", "llama3-8b", WORKS, "openai", "tiny", "llm"] == 1
     assert values["model_available", "llama3-8b", WORKS] == 1
     assert values["model_available", "broken", BROKEN] == 0
     assert values["model_context_tokens", "llama3-8b"] == 512

@@ -17,7 +17,16 @@ from llm_monitor.mock.sources.litellm import SimulatedLitellm
 
 L = "llm_monitor_litellm_"
 HOUR = 3600.0
-VARYING = ("model", "deployment_id", "served_model", "provider", "reason", "python", "version")
+VARYING = (
+    "model",
+    "deployment_id",
+    "served_model",
+    "provider",
+    "type",
+    "reason",
+    "python",
+    "version",
+)
 # What the recorded LiteLLM never had to tell: it had no database, no prices and no fallback.
 UNRECORDED = {metrics.MODEL_LAST_CHECK, metrics.MODEL_PRICE, metrics.FALLBACKS}
 
@@ -62,6 +71,9 @@ def test_families_labels_and_units_are_those_of_the_real_exporter() -> None:
     shapes = {one for one in told.shapes(VARYING) if one[0].removesuffix("_total") not in missing}
     database = (f"{L}ready", frozenset({("component", "db")}))
     own = {one for one in real.shapes(VARYING) if "upstream_errors" not in one[0]}
+    # The recorded one that is broken has no type.
+    untyped = ("model", "deployment_id", "served_model", "provider")
+    own -= {(f"{L}model_info", frozenset((label, "") for label in untyped))}
     assert shapes - {database} == own
     assert {one.base_name for one in metrics.FAMILIES} - told.families.keys() == {errors}
 

@@ -33,7 +33,7 @@ STEP = 30.0
 MODEL = "llama3-70b"
 CONTAINER = f"vllm-{MODEL}"
 # What is the server's own.
-VARYING = ("container", "model", "reason", "python", "version", "collector")
+VARYING = ("container", "model", "path", "reason", "python", "version", "collector")
 # What an endpoint without container can't tell, and what a server that answers has not.
 WITH_CONTAINER = ("image", "tensor_parallel", "dtype")
 PATH = f"/api/v1/containers/{CONTAINER}/metrics"
@@ -83,7 +83,8 @@ def shapes(found: Told) -> set[tuple[str, frozenset[tuple[str, str]]]]:
 
 
 def test_families_labels_and_buckets_are_those_of_the_recorded_server(usual: Told) -> None:
-    with serving(VllmStandIn(RECORDED.read_bytes())) as one:
+    listed = {"/v1/models": RECORDED.with_name("v1_models.json").read_bytes()}
+    with serving(VllmStandIn(RECORDED.read_bytes(), bodies=listed)) as one:
         real = tell(build(settings_of("vllm", Settings, endpoints=f"a={one.address}")))
     # An endpoint has no container, so nothing tells its GPUs.
     gpu = metrics.GPU_ASSIGNMENT
@@ -94,7 +95,8 @@ def test_families_labels_and_buckets_are_those_of_the_recorded_server(usual: Tol
 def test_every_model_is_told_with_what_serves_it(usual: Told) -> None:
     models = {one.name for one in usual_fleet().models}
     assert set(usual.by(f"{V}info", "model")) == {(one,) for one in models}
-    about = {"version": "0.32.0", "tensor_parallel": 2, "dtype": "bfloat16"}
+    path = "meta-llama/Meta-Llama-3-70B-Instruct"
+    about = {"version": "0.32.0", "tensor_parallel": 2, "dtype": "bfloat16", "path": path}
     assert usual.one(f"{V}info", model=MODEL, container=CONTAINER, **about) == 1
     assert usual.one(f"{V}max_model_length_tokens", model=MODEL) == 8192
     assert usual.by(f"{V}up", "container") == {(f"vllm-{one}",): 1 for one in models} | {("",): 1}

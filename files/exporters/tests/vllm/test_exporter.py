@@ -65,6 +65,14 @@ def test_a_server_is_given_whole(stand_in: StandIn, start_vllm: Start) -> None:
     assert running.terminate() < 5
 
 
+def test_a_server_tells_where_its_weights_come_from(stand_in: StandIn, start_vllm: Start) -> None:
+    one = stand_in()
+    listed = {"id": "tiny", "root": "meta-llama/Llama-3.2-1B", "parent": None}
+    one.bodies["/v1/models"] = json.dumps({"data": [listed]}).encode()
+    found = values(start_vllm({"a": one.address}))
+    assert found["info", "a", "tiny", "0.32.0", "meta-llama/Llama-3.2-1B"] == 1
+
+
 def test_version_and_models_are_asked_for_seldom(stand_in: StandIn, start_vllm: Start) -> None:
     one = stand_in()
     running = start_vllm({"a": one.address})

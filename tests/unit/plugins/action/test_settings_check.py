@@ -17,6 +17,7 @@ IMAGES = ("prometheus", "alertmanager", "docker_socket_proxy", "event_store", "l
 CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
 KEY = f"-----BEGIN PRIVATE KEY-----\n{SECRET}\n-----END PRIVATE KEY-----\n"
 EVENTS = {"llm_monitor_components": ["event_store"]}
+ANNOUNCED = {"id": "gpu2", "kind": "maintenance", "title": "New GPUs", "start": "2026-12-01T08:00Z"}
 
 
 @pytest.fixture
@@ -425,6 +426,38 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"prometheus_extra_rules": {"system_alerts.yml": {}}},
         ["'system_alerts.yml'", "the collection's own"],
     ),
+    "announcement-of-another-kind": (
+        {"llm_monitor_announcements": [{**ANNOUNCED, "kind": "outage"}]},
+        ["must be a list of announcements, each with an id", "one of: maintenance, incident, deprecation, got: outage"],
+    ),
+    "announcement-with-an-unknown-key": (
+        {"llm_monitor_announcements": [{**ANNOUNCED, "titel": "New GPUs"}]},
+        ["llm_monitor_announcements is [", "titel", "Supported parameters include: end, id, kind, models"],
+    ),
+    "announcement-without-a-start": (
+        {"llm_monitor_announcements": [{"id": "a", "kind": "incident", "title": "Slow"}]},
+        ["llm_monitor_announcements", "missing required arguments: start"],
+    ),
+    "announcements-no-list": (
+        {"llm_monitor_announcements": "maintenance tomorrow"},
+        ["llm_monitor_announcements is 'maintenance tomorrow'", "must be a list of announcements"],
+    ),
+    "announcement-without-a-zone": (
+        {"llm_monitor_announcements": [{**ANNOUNCED, "start": "2026-12-01 08:00"}]},
+        ["llm_monitor_announcements[0].start is '2026-12-01 08:00'", "with its zone, such as 2026-12-01T08:00Z"],
+    ),
+    "announcement-that-ends-first": (
+        {"llm_monitor_announcements": [{**ANNOUNCED, "end": "2026-12-01T08:30+01:00"}]},
+        ["llm_monitor_announcements[0].end is '2026-12-01T08:30+01:00'", "later than its start"],
+    ),
+    "announcement-twice": (
+        {"llm_monitor_announcements": [ANNOUNCED, ANNOUNCED]},
+        ["llm_monitor_announcements has the id 'gpu2' twice"],
+    ),
+    "rule-file-of-announcements": (
+        {"prometheus_extra_rules": {"announcements.yml": {}}},
+        ["'announcements.yml'", "the collection's own"],
+    ),
     "no-registry": (
         {"llm_monitor_registry_images": {**dict.fromkeys(IMAGES, IMAGE), "prometheus": "prom/prometheus:v3"}},
         ["llm_monitor_registry_images.prometheus is 'prom/prometheus:v3'", "docker.io/prom/prometheus"],
@@ -586,6 +619,7 @@ RIGHT: dict[str, dict[str, Any]] = {
     },
     "distro-unasked": {"llm_monitor_image_source": "distro"},
     "event-store": {"exporters_llmops_database": f"postgresql://r:{SECRET}@events-db:5432/events?sslmode=require"},
+    "announcement": {"llm_monitor_announcements": [ANNOUNCED, {**ANNOUNCED, "id": "b", "models": ["llama"]}]},
     "registered": {"__prometheus_result": {"changed": True}},
 }
 

@@ -17,12 +17,6 @@ _TAG = "litellm"
 _PATIENCE_SECONDS = 3.0
 _HIDDEN = "***"
 
-_TYPES = {
-    "chat": "llm",
-    "completion": "llm",
-    "responses": "llm",
-    "rerank": "reranker",
-}
 _STATUSES = {True: "available", False: "error", None: "unknown"}
 
 
@@ -55,7 +49,7 @@ def _told(desk: Desk, one: Deployment, traffic: Traffic, show_hosts: bool) -> To
     return {
         "model_id": one.id,
         "model_name": one.model,
-        "model_type": _TYPES.get(one.kind, one.kind or "unknown"),
+        "model_type": one.type or "unknown",
         "status": _STATUSES[desk.available(one, traffic)],
         "endpoint": _endpoint(one.endpoint, show_hosts),
         "current_rpm": rates and rates.per_minute,

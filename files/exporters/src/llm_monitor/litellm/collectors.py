@@ -64,7 +64,7 @@ class ModelCollector:
             yield metrics.INFO(1, version)
         for one in deployments:
             yield metrics.MODEL_CONFIGURED(1, one.model, one.id)
-            yield metrics.MODEL_INFO(1, one.model, one.id, one.provider, one.served)
+            yield metrics.MODEL_INFO(1, one.model, one.id, one.provider, one.served, one.type)
         yield from _contexts(deployments)
         yield from _prices(deployments)
 

@@ -2,6 +2,13 @@
 
 from dataclasses import dataclass
 
+_TYPES = {
+    "chat": "llm",
+    "completion": "llm",
+    "responses": "llm",
+    "rerank": "reranker",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
@@ -39,6 +46,11 @@ class Deployment:
     context: float | None
     prices: dict[str, float]
     endpoint: str
+
+    @property
+    def type(self) -> str:
+        """What it is for, in ours: llm, embedding, reranker, …, empty when it is not known."""
+        return _TYPES.get(self.kind, self.kind)
 
 
 @dataclass(frozen=True, slots=True)

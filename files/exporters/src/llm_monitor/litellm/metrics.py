@@ -30,9 +30,10 @@ MODEL_CONFIGURED = Family(
 MODEL_INFO = Family(
     "llm_monitor_litellm_model_info",
     GAUGE,
-    "1, with what a deployment is: the provider, and the name of the model there, which is the "
-    "served name where that is vLLM (GET /model/info, kept for five minutes).",
-    ("model", "deployment_id", "provider", "served_model"),
+    "1, with what a deployment is: the provider, the name of the model there, which is the served "
+    "name where that is vLLM, and its type: llm, embedding, reranker, … (GET /model/info, kept for "
+    "five minutes).",
+    ("model", "deployment_id", "provider", "served_model", "type"),
 )
 MODEL_AVAILABLE = Family(
     "llm_monitor_litellm_model_available",

@@ -84,5 +84,6 @@ def _identities(reading: Reading, models: Iterable[str]) -> Iterator[Sample]:
     command, container = reading.server.command, reading.server.container
     image = container.image if container else ""
     about = (reading.version, image, command.tensor_parallel, command.dtype, command.quantization)
+    paths = {one.name: one.path for one in reading.models}
     for model in models:
-        yield metrics.INFO(1, reading.server.name, model, *about)
+        yield metrics.INFO(1, reading.server.name, model, *about, paths.get(model, ""))

@@ -14,11 +14,13 @@ class Model:
         name: The name under which it is served.
         parent: The model that it adapts, empty when it is none of LoRA's adapters.
         max_length: Most tokens of prompt and answer together, None when not told.
+        path: Where its weights come from, a name on Hugging Face or a folder; empty when not told.
     """
 
     name: str
     parent: str = ""
     max_length: int | None = None
+    path: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,9 +28,10 @@ INFO = _model(
     "info",
     GAUGE,
     "1, with what serves the model (GET /version and /v1/models, cached 5 min; the container's"
-    " image and command); what nothing tells is left out. Of a container that is down too: as it"
-    " told before, else as its command says.",
-    *("version", "image", "tensor_parallel", "dtype", "quantization"),
+    " image and command; path: where the weights come from, a name on Hugging Face or a folder);"
+    " what nothing tells is left out. Of a container that is down too: as it told before, else as"
+    " its command says.",
+    *("version", "image", "tensor_parallel", "dtype", "quantization", "path"),
 )
 START_TIME = _model(
     "start_time_seconds",

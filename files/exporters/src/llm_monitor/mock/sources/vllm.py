@@ -37,7 +37,7 @@ class SimulatedServers:
         self._engine = engine
         plan = view.plan
         models = plan.fleet.models
-        self._models = [Model(one.name, "", one.context) for one in models]
+        self._models = [Model(one.name, "", one.context, one.path) for one in models]
         sizes = plan.traits.capacity.tolist()
         self._pages = [page(*one) for one in zip(models, sizes, strict=True)]
         self._loading = plan.traits.loading.tolist()

@@ -227,6 +227,7 @@ def _models(answer: Answer) -> tuple[Model, ...]:
             _text(answer, one.get("id")),
             _text(answer, one.get("parent") or ""),
             length if type(length := one.get("max_model_len")) is int and length > 0 else None,
+            _text(answer, one.get("root") or ""),
         )
         for one in listed[:_MOST_MODELS]
     )

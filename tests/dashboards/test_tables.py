@@ -1,0 +1,102 @@
+"""Grafana's own transformations make tables of what Prometheus answers: all columns, and a row for each thing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.llmops.monitoring.tests.dashboards import asking
+from ansible_collections.llmops.monitoring.tests.dashboards.past import PARTS, ROOT, Part
+from ansible_collections.llmops.monitoring.tests.dashboards.reading import Asked, dashboards, panels
+
+INSTALLED = ROOT / ".cache" / "tables"
+SCRIPT = Path(__file__).with_name("tables") / "make.mjs"
+Json = dict[str, Any]
+Table = list[Json]
+
+TABLES = [
+    pytest.param(board.json, panel, id=f"{board.uid}-{panel['title']}")
+    for board in dashboards()
+    for panel in panels(board.json)
+    if panel["type"] == "table" and panel["datasource"]["type"] == "prometheus"
+]
+
+
+def frames(url: str, board: Mapping[str, Any], panel: Json, part: Part) -> Iterator[Json]:
+    """Give the answers to a table's queries as Grafana's data source does: a frame for each query."""
+    targets = panel["targets"]
+    for target in targets:
+        expr = asking.filled(target["expr"], part, asking.everything(board))
+        answer = asking.ask(url, Asked(panel["title"], expr, "prometheus", instant=True), part)
+        labels = list(dict.fromkeys(name for series in answer for name in series["metric"]))
+        values = f"Value #{target['refId']}" if len(targets) > 1 else "Value"
+        columns = [
+            _field("Time", "time", [part.end * 1000 for _series in answer]),
+            *(_field(name, "string", [series["metric"].get(name, "") for series in answer]) for name in labels),
+            _field(values, "number", [float(series["value"][1]) for series in answer]),
+        ]
+        yield {"refId": target["refId"], "fields": columns, "length": len(answer)}
+
+
+def _field(name: str, kind: str, values: Sequence[object]) -> Json:
+    return {"name": name, "type": kind, "values": values, "config": {}}
+
+
+def transformed(panels_of_parts: Sequence[Json]) -> list[list[Table]]:
+    """Return what Grafana makes of frames."""
+    node = shutil.which("node", path=str(INSTALLED / "node/bin")) or shutil.which("node")
+    if node is None or not (INSTALLED / "done").is_file():
+        pytest.fail("Grafana's transformations are not installed: make .cache/tables")
+    done = subprocess.run(
+        [node, str(SCRIPT), str(INSTALLED)],
+        input=json.dumps(panels_of_parts),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    found: list[list[Table]] = json.loads(done.stdout)
+    return found
+
+
+def declared(panel: Json) -> Json:
+    """Return the settings of a table's transformation that orders its columns."""
+    options: Json = next(one["options"] for one in panel["transformations"] if one["id"] == "organize")
+    return options
+
+
+@pytest.mark.parametrize(("board", "panel"), TABLES)
+def test_a_table_has_its_columns_and_a_row_for_each_thing(prometheus: str, board: Json, panel: Json) -> None:
+    asked = [
+        {"transformations": panel["transformations"], "frames": list(frames(prometheus, board, panel, part))}
+        for part in PARTS
+    ]
+    places = declared(panel)["indexByName"]
+    titles = dict(sorted(declared(panel)["renameByName"].items(), key=lambda one: places[one[0]]))
+    named = [title for name, title in titles.items() if not name.startswith("Value")]
+    seen: set[str] = set()
+    for part, tables in zip(PARTS, transformed(asked), strict=True):
+        assert len(tables) == 1, f"{part.scenario}: {len(tables)} tables"
+        columns = {field["name"]: field["values"] for field in tables[0]}
+        # What no answer has in a scenario has no column there; all others are in the order that was asked for.
+        assert list(columns) == [title for title in titles.values() if title in columns]
+        seen |= {name for name, values in columns.items() if any(value not in (None, "") for value in values)}
+        assert all(columns.get(named[0], ())), f"{part.scenario}: a row of nothing"
+        things = Counter(zip(*(columns[name] for name in named if name in columns), strict=True))
+        twice = {thing for thing, times in things.items() if times > 1}
+        assert not twice, f"{part.scenario}: more than one row for {twice}"
+    assert set(titles.values()) - seen == set(), "columns that are empty in every scenario"
+
+
+def test_columns_that_are_dressed_are_there() -> None:
+    """An override of a column that is called otherwise would do nothing."""
+    for one in TABLES:
+        panel: Any = one.values[1]
+        dressed = {by["matcher"]["options"] for by in panel["fieldConfig"]["overrides"]}
+        assert dressed <= set(declared(panel)["renameByName"].values())
