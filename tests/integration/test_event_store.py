@@ -176,7 +176,7 @@ def test_applications_write_and_dashboards_read(store: Store) -> None:
     assert "the event store is in order" in {line["event"] for line in lines}
 
 
-def test_processes_have_no_power(store: Store) -> None:
+def test_processes_have_no_power_and_one_that_is_missed_is_told_of(store: Store) -> None:
     store.roll_out("first")
     for service in ("event_store", "event-store-keeper"):
         container = store.compose("ps", "--quiet", service).decode().strip()
@@ -189,6 +189,10 @@ def test_processes_have_no_power(store: Store) -> None:
         shown = json.dumps(found) + Path(f"/proc/{found['State']['Pid']}/cmdline").read_text()
         shown += Path(f"/proc/{found['State']['Pid']}/environ").read_text()
         assert "first'" not in shown
+    store.compose("stop", "event_store")
+    ended, told = store.verdict()
+    assert ended == 1
+    assert "llmops_writer finds no event store" in told
 
 
 def test_a_dump_is_restored_into_an_empty_store(store: Store) -> None:
@@ -209,14 +213,6 @@ def test_a_dump_is_restored_into_an_empty_store(store: Store) -> None:
     assert store.ids("first") == [f"{number:032x}" for number in (1, 2)]
     store.write("first", event(2), event(3))
     assert len(store.ids("first")) == 3
-
-
-def test_a_store_that_lost_what_it_needs_is_told_of(store: Store) -> None:
-    store.roll_out("first")
-    store.compose("stop", "event_store")
-    status, told = store.verdict()
-    assert status == 1
-    assert "llmops_writer finds no event store" in told
 
 
 def certificate() -> tuple[str, str]:
