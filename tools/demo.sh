@@ -36,7 +36,7 @@ then
   echo "  -e llm_monitor_image_source=distro"
 fi
 "${ansible[@]}" playbooks/site.yml -e "llm_monitor_image_source=$source"
-echo "GPUs, models, LiteLLM and Langfuse are simulated: they do not exist. Host and containers are this machine's own."
+echo "GPUs, models, LiteLLM, Langfuse and applications are simulated: they do not exist. Host and containers are this machine's own."
 echo "make mock SCENARIO=high_load lets the simulation have a busy day; make mock lists what else can happen."
 if [[ $days =~ [1-9] ]]; then
   PYTHONPATH=collections python -m ansible_collections.llmops.monitoring.tools.past "$days"

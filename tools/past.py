@@ -26,7 +26,7 @@ from ansible_collections.llmops.monitoring.tools import recorded
 # Not everybody may use the engine.
 DOCKER = ["docker"] if os.access("/var/run/docker.sock", os.W_OK) else ["sudo", "docker"]
 # Host and containers of the demo are real, and have no other past than their own.
-EXPORTERS = "gpu,vllm,litellm,langfuse"
+EXPORTERS = "gpu,vllm,litellm,langfuse,llmops"
 INSTANCE = "demo"
 URL = "http://127.0.0.1:23001"
 # After as long Prometheus removes what it has seen.

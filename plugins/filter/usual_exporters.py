@@ -13,7 +13,8 @@ description:
     C(docker_socket_proxy) or by C(exporters_docker_socket); C(gpu) and, with the Docker API or with
     C(exporters_vllm_endpoints), C(vllm) for a host with GPUs; C(vllm) too for any other host with such endpoints;
     C(litellm) for a host with C(exporters_litellm_url), C(langfuse) for one with C(exporters_langfuse_url) or
-    C(exporters_langfuse_database); and what C(exporters_mocked) names, with C(mock), which plays it.
+    C(exporters_langfuse_database), C(llmops) for one with C(exporters_llmops_database); and what C(exporters_mocked)
+    names, with C(mock), which plays it.
   - A host has GPUs if C(llm_monitor_gpu_library) simulates them, or if it is in the group C(gpu_hosts) and the role
     C(nvidia_toolkit) did not find that there are none. A host that was not looked at, being outside of C(--limit) for
     one, is thus taken for what the inventory says.
@@ -73,6 +74,7 @@ def usual_exporters(host: Mapping[str, Any]) -> list[str]:
         "vllm": (has_gpus and reaches_docker) or bool(host.get("exporters_vllm_endpoints")),
         "litellm": bool(host.get("exporters_litellm_url")),
         "langfuse": bool(host.get("exporters_langfuse_url") or host.get("exporters_langfuse_database")),
+        "llmops": bool(host.get("exporters_llmops_database")),
         "mock": bool(mocked),
     }
     return [name for name, is_usual in runs.items() if is_usual or name in mocked]

@@ -15,7 +15,8 @@ import socket
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-# As the Langfuse exporter takes them. In a password SQLAlchemy allows all but `@`, of which urlsplit knows nothing.
+# As the exporters of Langfuse and of the event store take them. In a password SQLAlchemy allows all but `@`, of which
+# urlsplit knows nothing.
 _DATABASE = re.compile(
     r"(?P<kind>postgresql(?:\+\w+)?|clickhouse(?:db)?(?:\+(?:https?|connect))?)://"
     r"(?:[^:/\s]*(?::[^@\s]*)?@)?"
@@ -61,6 +62,10 @@ def is_database_url(value: Any) -> bool:
         return bool(urlsplit(value).hostname == match["host"].strip("[]").lower())
     except ValueError:
         return False
+
+
+def is_postgresql_url(value: Any) -> bool:
+    return is_database_url(value) and value.lower().startswith("postgresql")
 
 
 def database_hosts(url: str) -> list[str]:

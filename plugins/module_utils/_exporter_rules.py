@@ -33,6 +33,7 @@ _EXPORTERS_SECRETS = (
     ("langfuse", "public_key", "exporters_langfuse_public_key"),
     ("langfuse", "secret_key", "exporters_langfuse_secret_key"),
     ("langfuse", "database", "exporters_langfuse_database"),
+    ("llmops", "database", "exporters_llmops_database"),
 )
 
 # What of exporters_settings is a URL: the exporter and its setting.
@@ -93,9 +94,10 @@ def reach_problems(settings: Mapping[str, Any]) -> list[str]:
     named = {name: settings.get(name) for name in ("exporters_litellm_url", "exporters_langfuse_url")}
     urls = {**named, **_own_addresses(settings), **dict(_of_endpoints(settings.get("exporters_vllm_endpoints")))}
     hosts = [(name, urlsplit(str(url)).hostname or "") for name, url in urls.items() if url and is_service_url(url)]
-    database = settings.get("exporters_langfuse_database")
-    if is_database_url(database):
-        hosts += [("exporters_langfuse_database", host) for host in database_hosts(str(database))]
+    for name in ("exporters_langfuse_database", "exporters_llmops_database"):
+        database = settings.get(name)
+        if is_database_url(database):
+            hosts += [(name, host) for host in database_hosts(str(database))]
     return [
         f"{name} leads to {host!r}: in its container the exporter would look for it at itself; use "
         "host.docker.internal for what listens on all addresses of the host, or the container's name with its network "
@@ -188,6 +190,8 @@ def source_problems(settings: Mapping[str, Any], services: Sequence[str] | None)
     problems = _docker_problems(settings, services, started, sections)
     if "litellm" in asked and not settings.get("exporters_litellm_url"):
         problems.append("exporters_enabled has 'litellm': set exporters_litellm_url, or take it off the list")
+    if "llmops" in asked and not settings.get("exporters_llmops_database"):
+        problems.append("exporters_enabled has 'llmops': set exporters_llmops_database, or take it off the list")
     return problems + (_langfuse_problems(settings) if "langfuse" in asked else [])
 
 

@@ -21,6 +21,7 @@ from ansible_collections.llmops.monitoring.plugins.module_utils import _model_se
 from ansible_collections.llmops.monitoring.plugins.module_utils._address_rules import (
     is_database_url,
     is_ip_address,
+    is_postgresql_url,
     is_service_url,
     is_url,
 )
@@ -129,6 +130,11 @@ _DATABASE_URL = Rule(
     "what a user or password has of @ : / ? # % is written by its number, such as %40",
     is_database_url,
 )
+_POSTGRESQL_URL = Rule(
+    "a URL with postgresql:// and a host, such as postgresql://reader:password@events-db/events; what a user or "
+    "password has of @ : / ? # % is written by its number, such as %40",
+    is_postgresql_url,
+)
 _PATH = Rule("an absolute path", lambda value: str(value).startswith("/"))
 _FOLDER = Rule(
     "an absolute path at least two folders deep whose last part has llm-monitor in its name, such as "
@@ -157,6 +163,7 @@ RULES: Mapping[tuple[str, str], Rule] = {
     ("_litellm_url", "str"): _SERVICE_URL,
     ("_langfuse_url", "str"): _SERVICE_URL,
     ("_langfuse_database", "str"): _DATABASE_URL,
+    ("_llmops_database", "str"): _POSTGRESQL_URL,
     ("_index", "str"): _URL,
     ("_mirror", "str"): _URL,
     ("_registry_mirror", "str"): Rule(

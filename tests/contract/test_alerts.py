@@ -74,6 +74,7 @@ AGREED: dict[tuple[str, str], dict[str, Any]] = {
     ("LitellmFailureRate", "warning"): {"threshold": 0.05, "min_requests": 20, "for": "10m"},
     ("LangfuseDown", "warning"): {"for": "5m"},
     ("LangfuseStale", "warning"): {"threshold": 900},
+    ("EventsDropped", "warning"): {"threshold": 0},
     ("TtftSlow", "warning"): {"burn": 14.4, "slow_burn": 6},
     ("ErrorBudgetFast", "critical"): {"burn": 14.4, "for": "2m"},
     ("ErrorBudgetSlow", "critical"): {"burn": 6, "for": "15m"},

@@ -24,7 +24,7 @@ LABEL = "label=com.docker.compose.project=llm-monitor"
 
 
 REAL = ("node", "container")
-SIMULATED = ("gpu", "vllm", "litellm", "langfuse")
+SIMULATED = ("gpu", "vllm", "litellm", "langfuse", "llmops")
 # Of the simulated server's past.
 DAYS = 0.5
 # A scrape or two may have to pass.
@@ -92,10 +92,10 @@ def test_past_that_can_t_be_is_refused_before_anything_is_done(days: str) -> Non
 def test_it_ends_with_where_everything_is(demo: str) -> None:
     for url in (PROMETHEUS, "http://127.0.0.1:23003", "http://127.0.0.1:9100/metrics"):
         assert url in demo
-    for port in (9445, 9902, 9901, 9903, 9910):
+    for port in (9445, 9902, 9901, 9903, 9904, 9910):
         assert re.search(rf"http://127\.0\.0\.1:{port}/.*[ (]simulat", demo), port
     assert not re.search(r"http://127\.0\.0\.1:(9100|8080)/.*simulat", demo)
-    assert "GPUs, models, LiteLLM and Langfuse are simulated" in demo
+    assert "GPUs, models, LiteLLM, Langfuse and applications are simulated" in demo
 
 
 def test_every_target_is_up(demo: str) -> None:
@@ -139,6 +139,7 @@ def test_simulated_models_are_watched(demo: str) -> None:
     assert value("count(llm_monitor_vllm_up{container!=''} == 1)") == 5
     assert value("count(llm_monitor_litellm_up == 1)") == 1
     assert value("count(llm_monitor_langfuse_up == 1)") == 1
+    assert value("count(llm_monitor_llmops_up == 1)") == 1
     models = {series["metric"]["model"] for series in query("llm_monitor_vllm_generation_tokens_total > 0")}
     wait_for(
         lambda: {series["metric"]["model"] for series in query('up{job="vllm-engine"} == 1')} == models,
@@ -161,7 +162,7 @@ def test_simulated_server_has_a_past_and_this_machine_has_its_own(demo: str) -> 
 
 def test_what_is_simulated_says_so(demo: str) -> None:
     assert value('llm_monitor_mock_scenario_info{scenario="normal"}') == 1
-    for port in (9445, 9902, 9901, 9903, 9910):
+    for port in (9445, 9902, 9901, 9903, 9904, 9910):
         assert "A simulation: " in read(f"http://127.0.0.1:{port}/")
     for port in (9100, 8080):
         assert "A simulation: " not in read(f"http://127.0.0.1:{port}/")

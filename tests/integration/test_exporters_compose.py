@@ -25,6 +25,7 @@ SECRETS = {
     "exporters_litellm_api_key": "sw0rdfish-litellm",
     "exporters_langfuse_public_key": "sw0rdfish-langfuse-public",
     "exporters_langfuse_secret_key": "sw0rdfish-langfuse",
+    "exporters_llmops_database": "postgresql://reader:sw0rdfish-events@events-db:5432/events",
 }
 WHERE = {
     "exporters_litellm_url": "http://litellm:4000",
@@ -129,6 +130,7 @@ def test_each_exporter_sees_no_secret_but_its_own(place: Place) -> None:
         "vllm-exporter": ["bearer_token", "vllm_api_key"],
         "litellm-exporter": ["bearer_token", "litellm_api_key"],
         "langfuse-exporter": ["bearer_token", "langfuse_public_key", "langfuse_secret_key"],
+        "llmops-exporter": ["bearer_token", "llmops_database"],
     }
     assert all(is_read_only for service in services.values() for _source, is_read_only in mounts(service).values())
     written = "".join(path.read_text() for path in placed.folder.rglob("*") if path.is_file())
@@ -148,7 +150,7 @@ def test_networks_of_others_are_joined_by_those_that_ask_them(place: Place) -> N
     read = composed(place("exporters", exporters_networks=["llm_default", "obs.net"], **SECRETS, **WHERE))
     joined = {name for name, network in read["networks"].items() if network.get("external")}
     assert {read["networks"][name]["name"] for name in joined} == {"llm_default", "obs.net"}
-    for name in ("vllm", "litellm", "langfuse"):
+    for name in ("vllm", "litellm", "langfuse", "llmops"):
         service = read["services"][f"{name}-exporter"]
         assert set(service["networks"]) == {"default", *joined}
         assert service["extra_hosts"] == ["host.docker.internal=host-gateway"]
@@ -175,7 +177,7 @@ FLEET: dict[str, Any] = {
     "models": [MODEL],
 }
 OWN = {"rush": {"description": "Many users.", "load": 4, "events": [{"fault": "disk_fill", "target": "/"}]}}
-MOCKED = ["gpu", "vllm", "litellm", "langfuse"]
+MOCKED = ["gpu", "vllm", "litellm", "langfuse", "llmops"]
 
 
 def test_mocked_exporters_have_one_container_that_reaches_nothing(place: Place) -> None:
@@ -183,7 +185,7 @@ def test_mocked_exporters_have_one_container_that_reaches_nothing(place: Place) 
     settings, read = yaml.safe_load(placed.text("settings.yaml")), composed(placed)
     services = read["services"]
     assert set(services) == {"node-exporter", "container-exporter", "mock-exporter"}
-    ports = {"gpu": 9445, "vllm": 9902, "litellm": 9901, "langfuse": 9903}
+    ports = {"gpu": 9445, "vllm": 9902, "litellm": 9901, "langfuse": 9903, "llmops": 9904}
     assert settings["mock"]["exporters"] == ports
     # What real containers have to do with simulated GPUs is nothing.
     assert set(settings) == {"log_level", "container", "mock"}

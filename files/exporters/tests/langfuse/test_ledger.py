@@ -5,8 +5,9 @@ import time
 import pytest
 
 from llm_monitor.base.collection.collector import Deadline
+from llm_monitor.base.collection.ledger import Ledger
 from llm_monitor.base.errors import SourceError
-from llm_monitor.langfuse.collectors import Ledger, UsageCollector
+from llm_monitor.langfuse.collectors import UsageCollector
 from llm_monitor.langfuse.facts import Poll
 
 LONGEST = 600.0

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from sqlalchemy import text
 
 from exporter_testing.langfuse.checks import check_all
 from exporter_testing.langfuse.data import Project, expect, project
-from exporter_testing.langfuse.postgres import Postgres
+from exporter_testing.postgres import Postgres
 from exporter_testing.process import Start, free_port, wait_for
 from llm_monitor.base.collection.collector import Deadline
 from llm_monitor.base.upstream.complaints import Complaints
@@ -138,9 +139,9 @@ def test_nothing_can_be_written(database: Database) -> None:
     repository = open_database(database.server.url("writer", owner), 5, Complaints("test"), "")
     with (
         pytest.raises(UpstreamError),
-        repository._connection(Deadline.after(5)) as connection,  # type: ignore[attr-defined] # noqa: SLF001
+        repository._database.transaction(Deadline.after(5)) as transaction,  # type: ignore[attr-defined] # noqa: SLF001
     ):
-        connection.exec_driver_sql("DELETE FROM traces")
+        transaction.rows(text("DELETE FROM traces RETURNING id"))
 
 
 def test_a_wrong_password(database: Database) -> None:

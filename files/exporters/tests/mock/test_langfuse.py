@@ -75,9 +75,10 @@ def test_a_window_is_what_went_through_litellm_meanwhile(day: Life) -> None:
     view = day.view()
     now, seconds = view.state().gateway, 300.0
     before = Life().go_on(25 * HOUR - seconds).view().state().gateway
-    told = view.told(seconds)
+    told = view.told("traces", seconds)
     ended = now.succeeded - before.succeeded + (now.failed - before.failed).sum(axis=-1)
     assert np.array_equal(told.observations, ended)
+    assert np.array_equal(told.errors, now.failed - before.failed)
     assert np.array_equal(told.input_tokens, now.input_tokens - before.input_tokens)
     assert np.array_equal(told.latency, now.latency - before.latency)
     assert told.cost == pytest.approx(now.spend - before.spend)
@@ -85,7 +86,7 @@ def test_a_window_is_what_went_through_litellm_meanwhile(day: Life) -> None:
 
 def test_quantiles_are_those_of_the_gateway_s_latencies(day: Life) -> None:
     told = tell(exporter(day))
-    counts = day.view().told(HOUR).latency[0, 0]
+    counts = day.view().told("traces", HOUR).latency[0, 0]
     quantiles = told.by(f"{F}latency_seconds", "quantile", window="1h", model="llama3-70b")
     assert list(quantiles.values()) == sorted(quantiles.values())
     for (share,), seconds in quantiles.items():

@@ -323,7 +323,7 @@ def digest(one: World, moment: float) -> bytes:
     state = one.at(START + moment)
     take(state)
     for seconds in WINDOWS.values():
-        take(one.told(state, seconds))
+        take(one.told("traces", state, seconds))
     return found.digest()
 
 
@@ -359,14 +359,14 @@ def test_servers_that_boot_after_a_lead_in_are_busy_and_have_counted_nothing() -
     one = World(FLEET, lambda _: Forces(), START, seed=3, servers=SERVERS, lead_in=7200.0)
     first, later = one.at(START), one.at(START + 600)
     begun = {path.partition(".")[0] for path, value in counted(first) if value.any()}
-    # LiteLLM's exporter begins to count by itself, and Langfuse keeps what it was told.
-    assert begun == {"gateway", "traces"}
+    # LiteLLM's exporter begins to count by itself; Langfuse and the event store keep all they know.
+    assert begun == {"gateway", "traces", "events"}
     assert (first.gpus.watts > 200).all()
     assert first.serving.running.sum() > 0
     assert (first.serving.arrived == first.serving.running + first.serving.waiting).all()
     assert (first.gateway.started == START).all()
     assert (first.containers.healthy & (first.containers.started < START)).all()
-    assert one.told(first, WINDOWS["1h"]).observations.sum() > 0
+    assert one.told("traces", first, WINDOWS["1h"]).observations.sum() > 0
     assert (later.gpus.joules > 600 * 75.0).all()
     # Who asks for the moments before the boot and after it finds both.
     assert one.at(START - 15).gpus.joules.sum() > first.gpus.joules.sum()
@@ -392,7 +392,11 @@ def test_one_server_alone_is_what_it_is_among_the_others(moment: float) -> None:
         state = one.at(START + moment, server)
         same(state, whole, server)
         for seconds in WINDOWS.values():
-            same(one.told(state, seconds, server), one.told(whole, seconds), server)
+            same(
+                one.told("traces", state, seconds, server),
+                one.told("traces", whole, seconds),
+                server,
+            )
 
 
 def same(alone: Any, whole: Any, server: int) -> None:

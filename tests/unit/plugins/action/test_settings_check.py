@@ -268,6 +268,19 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
         ["exporters_langfuse_database is set: a database takes no"],
     ),
     "litellm-nowhere": ({"exporters_enabled": ["litellm"]}, ["has 'litellm': set exporters_litellm_url"]),
+    "llmops-nowhere": ({"exporters_enabled": ["llmops"]}, ["has 'llmops': set exporters_llmops_database"]),
+    "llmops-database-by-settings": (
+        {"exporters_settings": {"llmops": {"database": f"postgresql://r:{SECRET}@d/e"}}},
+        ["exporters_settings has 'llmops.database'", "set exporters_llmops_database"],
+    ),
+    "event-store-at-itself": (
+        {"exporters_llmops_database": f"postgresql://r:{SECRET}@127.0.0.1:23005/events"},
+        ["exporters_llmops_database leads to '127.0.0.1'", "look for it at itself", "host.docker.internal"],
+    ),
+    "event-store-of-another-kind": (
+        {"exporters_llmops_database": f"clickhouse://r:{SECRET}@d:8123/events"},
+        ["exporters_llmops_database has a value that is not shown here", "a URL with postgresql:// and a host"],
+    ),
     "langfuse-nowhere": ({"exporters_enabled": ["langfuse"]}, ["has 'langfuse': set exporters_langfuse_url"]),
     "exporters-token": (
         {"exporters_settings": {"vllm": {"gpu_exporter_token": SECRET}}},
@@ -471,6 +484,7 @@ RIGHT: dict[str, dict[str, Any]] = {
         "event_store_owner_password": f"{SECRET}'%:/@",
     },
     "no-events": {"event_store_listen_address": "0.0.0.0", "event_store_writer_password": ""},
+    "event-store": {"exporters_llmops_database": f"postgresql://r:{SECRET}@events-db:5432/events?sslmode=require"},
     "registered": {"__prometheus_result": {"changed": True}},
 }
 

@@ -27,6 +27,7 @@ EXPORTERS = {
     "vllm": {"port": 9902, "offset": 4},
     "langfuse": {"port": 9903, "offset": 5},
     "mock": {"port": 9910, "offset": 6},
+    "llmops": {"port": 9904, "offset": 7},
 }
 
 
@@ -95,7 +96,7 @@ def test_a_targets_address_comes_from_the_hosts_own_variables(host: dict[str, An
 
 def test_the_range_of_ports_is_consecutive() -> None:
     found = targets({"gpu-01": {"llm_monitor_exporter_port_base": 8080, "exporters_enabled": list(EXPORTERS)}})
-    assert [found[name][0]["targets"] for name in EXPORTERS] == [[f"gpu-01:{8080 + offset}"] for offset in range(7)]
+    assert [found[name][0]["targets"] for name in EXPORTERS] == [[f"gpu-01:{8080 + offset}"] for offset in range(8)]
 
 
 GPU_HOST: dict[str, Any] = {"group_names": ["gpu_hosts"]}
@@ -147,6 +148,7 @@ def test_exporters_of_containers_need_a_way_to_docker(host: dict[str, Any], expe
         ("exporters_litellm_url", "http://litellm:4000", "litellm"),
         ("exporters_langfuse_url", "https://langfuse.example.com", "langfuse"),
         ("exporters_langfuse_database", "postgresql+psycopg://reader@db/langfuse", "langfuse"),
+        ("exporters_llmops_database", "postgresql://reader@db/events", "llmops"),
     ],
 )
 def test_a_service_that_the_inventory_names_has_its_exporter(variable: str, value: Any, exporter: str) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
+from llm_monitor.base.collection.ledger import Ledger
 from llm_monitor.base.errors import SourceError
 from llm_monitor.base.web.answers import BAD_REQUEST, UNAVAILABLE, add_json, problem
-from llm_monitor.langfuse.collectors import Ledger
 from llm_monitor.langfuse.facts import (
     WINDOWS,
     ModelUse,
@@ -22,7 +22,7 @@ from llm_monitor.langfuse.facts import (
 _TAG = "langfuse"
 
 
-def create_router(ledger: Ledger, most: int) -> APIRouter:
+def create_router(ledger: Ledger[Poll], most: int) -> APIRouter:
     """Return the route that tells of the polls in `ledger`, the `most` most used models apart."""
     router = APIRouter(prefix="/api/v1", tags=[_TAG])
 

@@ -1,11 +1,11 @@
 """The Langfuse exporter's collectors: how Langfuse is, and what happened in each window."""
 
-import threading
 import time
 from collections.abc import Iterator
 from itertools import chain, zip_longest
 
 from llm_monitor.base.collection.collector import Background, Collector, Deadline
+from llm_monitor.base.collection.ledger import Ledger
 from llm_monitor.base.errors import SourceError
 from llm_monitor.base.metrics.family import Family, Sample
 from llm_monitor.base.upstream.complaints import Complaints
@@ -16,42 +16,6 @@ from llm_monitor.langfuse.source import Repository
 STATE = "state"
 _PROBE_SECONDS = 60.0
 _PROBE_PATIENCE = 10.0
-
-
-class Ledger:
-    """Keeps the newest poll for the JSON API, until one fails or it is too old."""
-
-    def __init__(self, longest: float) -> None:
-        """Keep a poll for `longest` seconds."""
-        self._longest = longest
-        self._lock = threading.Lock()
-        self._poll: Poll | None = None
-        self._begun = float("-inf")
-        self._problem = "the first poll has not ended yet"
-
-    def keep(self, poll: Poll, begun: float) -> None:
-        """Keep `poll`, which began at `begun` on the clock of `time.monotonic`."""
-        with self._lock:
-            self._poll, self._begun = poll, begun
-
-    def drop(self, problem: str) -> None:
-        """Forget what there is, because of `problem`."""
-        with self._lock:
-            self._poll, self._problem = None, problem
-
-    def poll(self) -> Poll:
-        """Return the newest poll.
-
-        Raises:
-            SourceError: When there is none, or none that is recent.
-        """
-        with self._lock:
-            if self._poll is None:
-                raise SourceError(self._problem)
-            if time.monotonic() - self._begun > self._longest:
-                message = "no recent result"
-                raise SourceError(message)
-            return self._poll
 
 
 class StateCollector:
@@ -107,7 +71,7 @@ class UsageCollector:
         metrics.SCORE_MEAN,
     )
 
-    def __init__(self, repository: Repository, most: int, ledger: Ledger) -> None:
+    def __init__(self, repository: Repository, most: int, ledger: Ledger[Poll]) -> None:
         """Ask `repository`; give the `most` most used models and scores, and sum up the others."""
         self._repository = repository
         self._most = most
@@ -161,7 +125,7 @@ class ErrorCollector:
 
 
 def collectors(
-    repository: Repository, complaints: Complaints, ledger: Ledger, most: int, interval: float
+    repository: Repository, complaints: Complaints, ledger: Ledger[Poll], most: int, interval: float
 ) -> tuple[list[Collector], list[Background]]:
     """Return what runs on a scrape, and what runs at its own interval.
 

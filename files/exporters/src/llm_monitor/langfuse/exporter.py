@@ -7,12 +7,14 @@ from urllib.parse import urlsplit
 import structlog
 from pydantic import BeforeValidator, Field, SecretStr, model_validator
 
+from llm_monitor.base.collection.ledger import Ledger
 from llm_monitor.base.config.model import Duration, ExporterSettings, Secret, web_address
 from llm_monitor.base.exporter import Exporter
 from llm_monitor.base.upstream.complaints import Complaints
 from llm_monitor.langfuse.api import create_router
-from llm_monitor.langfuse.collectors import STATE, Ledger, collectors
+from llm_monitor.langfuse.collectors import STATE, collectors
 from llm_monitor.langfuse.database.choice import check_url, open_database
+from llm_monitor.langfuse.facts import Poll
 from llm_monitor.langfuse.metrics import FAMILIES
 from llm_monitor.langfuse.source import Repository
 
@@ -71,7 +73,7 @@ def build(
     Such a repository counts its failures in `complaints`.
     """
     complaints = complaints or Complaints(__name__)
-    ledger = Ledger(2 * settings.interval)
+    ledger = Ledger[Poll](2 * settings.interval)
     on_scrape, background = collectors(
         repository or _repository(settings, complaints),
         complaints,

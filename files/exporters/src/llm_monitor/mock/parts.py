@@ -16,12 +16,14 @@ from llm_monitor.container import exporter as container
 from llm_monitor.gpu import exporter as gpu
 from llm_monitor.langfuse import exporter as langfuse
 from llm_monitor.litellm import exporter as litellm
+from llm_monitor.llmops import exporter as llmops
 from llm_monitor.mock.sources.container import SimulatedContainers
 from llm_monitor.mock.sources.docker import SimulatedEngine, SimulatedGpuUse
 from llm_monitor.mock.sources.gpu import SimulatedGpus, SimulatedXids
 from llm_monitor.mock.sources.gpu_processes import SimulatedOwners
 from llm_monitor.mock.sources.langfuse import SimulatedRepository
 from llm_monitor.mock.sources.litellm import SimulatedLitellm
+from llm_monitor.mock.sources.llmops import SimulatedEvents
 from llm_monitor.mock.sources.node import SimulatedHost
 from llm_monitor.mock.sources.vllm import SimulatedServers
 from llm_monitor.mock.view import View
@@ -86,6 +88,12 @@ class _Cast:
         complaints = Complaints(langfuse.__name__)
         return langfuse.build(settings, SimulatedRepository(self._view, complaints), complaints)
 
+    def llmops(self) -> Exporter:
+        """Return the exporter of the event store."""
+        options = _settings("llmops", llmops.Options)
+        complaints = Complaints(llmops.__name__)
+        return llmops.build_over(options, SimulatedEvents(self._view, complaints), complaints)
+
 
 _PLAYS: Mapping[str, Callable[[_Cast], Exporter]] = {
     "node": _Cast.node,
@@ -94,6 +102,7 @@ _PLAYS: Mapping[str, Callable[[_Cast], Exporter]] = {
     "vllm": _Cast.vllm,
     "litellm": _Cast.litellm,
     "langfuse": _Cast.langfuse,
+    "llmops": _Cast.llmops,
 }
 PLAYED = tuple(_PLAYS)
 

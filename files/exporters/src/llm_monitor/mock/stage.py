@@ -11,7 +11,7 @@ from llm_monitor.mock.scenario.library import Library
 from llm_monitor.mock.view import View
 from llm_monitor.mock.world.world import World
 
-# Langfuse tells of the last 24 hours, so the server has lived for a little longer.
+# Langfuse and the event store tell of the last 24 hours: the server has lived a little longer.
 UP_BEFORE = 25 * 3600.0
 # A jump is worked out step by step, about two seconds for a day; twelve for 200 servers.
 LONGEST_JUMP = 86400.0

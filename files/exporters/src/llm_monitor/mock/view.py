@@ -7,7 +7,7 @@ from typing import ClassVar, Protocol
 from llm_monitor.base.errors import SourceError
 from llm_monitor.mock.world.plan import Plan
 from llm_monitor.mock.world.step import State
-from llm_monitor.mock.world.traces import Traces
+from llm_monitor.mock.world.traces import Ear, Traces
 
 _UPTIME_SECONDS = 1200.0
 
@@ -29,8 +29,8 @@ class Simulation(Protocol):
         """Return everything at a moment, or what there is of one server then."""
         ...
 
-    def told(self, state: State, seconds: float, server: int | None = None, /) -> Traces:
-        """Return what Langfuse was told within the last `seconds` before `state`."""
+    def told(self, ear: Ear, state: State, seconds: float, server: int | None = None, /) -> Traces:
+        """Return what one was told within the last `seconds` before `state`."""
         ...
 
 
@@ -74,9 +74,9 @@ class View:
         """
         return self._world.at(time, self.server)
 
-    def told(self, seconds: float) -> Traces:
-        """Return what Langfuse was told within the last `seconds`, a window of the exporter's."""
-        return self._world.told(self.state(), seconds, self.server)
+    def told(self, ear: Ear, seconds: float) -> Traces:
+        """Return what one was told within the last `seconds`, a window of its exporter's."""
+        return self._world.told(ear, self.state(), seconds, self.server)
 
     def asked(self, exporter: str) -> State:
         """Return how everything is, for an exporter's question.

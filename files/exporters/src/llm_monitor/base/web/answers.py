@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse, PlainTextResponse
 
 BAD_REQUEST = 400
+NOT_FOUND = 404
 UNAVAILABLE = 503
 
 Told = dict[str, Any]

@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse
 from llm_monitor.base.collection.collector import Deadline
 from llm_monitor.base.collection.isolation import Crew, Isolation, Outcome
 from llm_monitor.base.errors import SourceError
-from llm_monitor.base.web.answers import Told, problem
+from llm_monitor.base.web.answers import NOT_FOUND, Told, problem
 
 # Less than what is left to a process that has to end.
 _PATIENCE_SECONDS = 3.0
@@ -28,6 +28,18 @@ class Desk:
 
     def answer(self, name: str, ask: Callable[[], list[Told]]) -> JSONResponse:
         """Return what `ask` gives, else why there is nothing."""
+        outcome = self._outcome(name, ask)
+        return outcome if isinstance(outcome, JSONResponse) else JSONResponse(outcome)
+
+    def answer_one(self, name: str, ask: Callable[[], list[Told]], nothing: str) -> JSONResponse:
+        """Return the one thing that `ask` gives; where it gives none, say `nothing` of it."""
+        outcome = self._outcome(name, ask)
+        if isinstance(outcome, JSONResponse):
+            return outcome
+        return JSONResponse(outcome[0]) if outcome else problem(nothing, NOT_FOUND)
+
+    def _outcome(self, name: str, ask: Callable[[], list[Told]]) -> list[Told] | JSONResponse:
+        """Return what `ask` gives, or the answer that says why there is nothing."""
         outcome = self._ask(name, ask, Deadline.after(_PATIENCE_SECONDS))
         if outcome is None or outcome.running:
             return problem(f"{self._asked} has not answered yet")
@@ -35,7 +47,7 @@ class Desk:
             return problem(str(outcome.error))
         if outcome.error is not None:
             raise outcome.error
-        return JSONResponse(outcome.value)
+        return outcome.value or []
 
     def _ask(
         self, name: str, ask: Callable[[], list[Told]], deadline: Deadline

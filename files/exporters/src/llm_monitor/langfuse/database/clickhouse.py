@@ -16,7 +16,8 @@ from llm_monitor.base.collection.collector import Deadline
 from llm_monitor.base.upstream.complaints import Complaints
 from llm_monitor.base.upstream.errors import Reason, UpstreamError
 from llm_monitor.base.upstream.fetch import Fetcher
-from llm_monitor.langfuse.database.rows import NEWEST_DAYS, Questions, models_of, scores_of
+from llm_monitor.base.upstream.questions import Questions
+from llm_monitor.langfuse.database.rows import ENDPOINT, NEWEST_DAYS, models_of, scores_of
 from llm_monitor.langfuse.facts import (
     LARGEST_ANSWER,
     WINDOWS,
@@ -147,7 +148,7 @@ class ClickHouseRepository:
         """Ask the database at `url`; a statement may take `timeout` seconds."""
         self._url, self._auth, self._database = address(url)
         self._timeout = timeout
-        self._questions = Questions(complaints)
+        self._questions = Questions(complaints, ENDPOINT)
         self._fetcher = Fetcher("langfuse", ca_file or None)
 
     def version(self, deadline: Deadline, /) -> str:

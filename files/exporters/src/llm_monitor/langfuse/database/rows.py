@@ -1,10 +1,7 @@
-"""What all databases have in common: their rows, and what is said of those that fail."""
+"""What all databases have in common: their rows."""
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 
-from llm_monitor.base.upstream.complaints import Complaints
-from llm_monitor.base.upstream.errors import UpstreamError
 from llm_monitor.langfuse.facts import (
     MOST_NAMES,
     NO_MODEL,
@@ -21,28 +18,6 @@ from llm_monitor.langfuse.facts import (
 
 ENDPOINT = "database"
 NEWEST_DAYS = 7
-
-
-class Questions:
-    """Tells of a database that fails, and that it has recovered once none of its questions does."""
-
-    def __init__(self, complaints: Complaints) -> None:
-        """Tell `complaints`."""
-        self._complaints = complaints
-        self._failing: set[str] = set()
-
-    @contextmanager
-    def asking(self, question: str) -> Iterator[None]:
-        """Tell what becomes of `question`: one of those that are asked again and again."""
-        try:
-            yield
-        except UpstreamError as error:
-            self._failing.add(question)
-            self._complaints.failed(ENDPOINT, error)
-            raise
-        self._failing.discard(question)
-        if not self._failing:
-            self._complaints.recovered(ENDPOINT)
 
 
 def models_of(rows: Iterable[Row]) -> list[ModelUse]:

@@ -12,7 +12,7 @@ from llm_monitor.mock.scenario.library import Library
 from llm_monitor.mock.stage import UP_BEFORE
 from llm_monitor.mock.world.plan import Plan
 from llm_monitor.mock.world.step import State
-from llm_monitor.mock.world.traces import Traces
+from llm_monitor.mock.world.traces import EARS, Ear, Traces
 from llm_monitor.mock.world.world import World
 
 
@@ -21,11 +21,12 @@ class Known(NamedTuple):
 
     Attributes:
         state: How everything is.
-        told: What Langfuse was told in each of its windows, by their seconds.
+        told: What those were told that are told of requests, by who it was and by the seconds of
+            the window.
     """
 
     state: State
-    told: Mapping[float, Traces]
+    told: Mapping[tuple[Ear, float], Traces]
 
 
 def simulate(order: Order, mouths: Sequence[Connection]) -> None:
@@ -45,7 +46,12 @@ def simulate(order: Order, mouths: Sequence[Connection]) -> None:
 
 def _known(world: World, moment: float) -> Known:
     state = world.at(moment)
-    return Known(state, {seconds: world.told(state, seconds) for seconds in WINDOWS.values()})
+    told = {
+        (ear, float(seconds)): world.told(ear, state, seconds)
+        for ear in EARS
+        for seconds in WINDOWS.values()
+    }
+    return Known(state, told)
 
 
 class Replay:
@@ -77,9 +83,11 @@ class Replay:
             self._known = next(self._moments)
         return self._known.state
 
-    def told(self, _state: State, seconds: float, _server: int | None = None, /) -> Traces:
-        """Return what Langfuse was told within the last `seconds` before the moment at hand."""
-        return self._known.told[seconds]
+    def told(
+        self, ear: Ear, _state: State, seconds: float, _server: int | None = None, /
+    ) -> Traces:
+        """Return what one was told within the last `seconds` before the moment at hand."""
+        return self._known.told[ear, seconds]
 
 
 def _heard(ear: Connection) -> Iterator[Known]:

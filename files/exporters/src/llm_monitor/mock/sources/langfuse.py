@@ -46,7 +46,8 @@ class SimulatedRepository:
         state = self._upstream.asked(_GENERATION)
         newest = float(state.traces.newest[self._view.row])
         windows = {
-            window: self._usage(self._view.told(seconds)) for window, seconds in WINDOWS.items()
+            window: self._usage(self._view.told("traces", seconds))
+            for window, seconds in WINDOWS.items()
         }
         return Poll(_GENERATION, self._view.time(), newest or None, windows)
 
@@ -66,7 +67,7 @@ class SimulatedRepository:
             ModelUse(
                 model=name,
                 observations=int(told.observations[row, place]),
-                errors=int(told.errors[row, place]),
+                errors=int(told.errors[row, place].sum()),
                 input_tokens=int(told.input_tokens[row, place]),
                 output_tokens=int(told.output_tokens[row, place]),
                 cost=float(told.cost[row, place]),

@@ -35,6 +35,7 @@ class State:
         containers: How the containers are.
         host: How the machine is.
         traces: What Langfuse knows.
+        events: What the event store knows, to which applications report.
     """
 
     time: SmoothNumber
@@ -47,6 +48,7 @@ class State:
     containers: Containers
     host: Host
     traces: Traces
+    events: Traces
 
     @classmethod
     def start(cls, plan: Plan, servers: int, time: float, forces: Forces) -> "State":
@@ -63,6 +65,7 @@ class State:
             containers=Containers.start(servers, plan.crew, time),
             host=Host.start(servers, plan.frame),
             traces=Traces.start(servers, routes),
+            events=Traces.start(servers, routes),
         )
 
     def booted(self, time: float) -> "State":
@@ -119,4 +122,5 @@ def step(before: State, plan: Plan, forces: Forces, moment: Moment, chance: Chan
         containers=crew,
         host=host.step(before.host, plan.frame, load),
         traces=before.traces.step(moment.time, before.gateway, through, hearing),
+        events=before.events.step(moment.time, before.gateway, through, np.ones_like(hearing)),
     )

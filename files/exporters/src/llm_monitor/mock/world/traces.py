@@ -1,16 +1,22 @@
-"""What Langfuse has been told, and how much of it in the last while."""
+"""What Langfuse or the event store has been told, and how much of it in the last while."""
 
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from itertools import islice
+from typing import Literal, get_args
 
 import numpy as np
 
 from llm_monitor.langfuse.facts import WINDOWS
-from llm_monitor.mock.world.gateway import LATENCY_BUCKETS, Gateway
+from llm_monitor.mock.world.gateway import LATENCY_BUCKETS, REASONS, Gateway
 from llm_monitor.mock.world.state import Counted, Flags, Floats, Grown, alone, between
+
+# Who is told of requests, by the name that what they know has in a State: Langfuse by LiteLLM, and
+# the event store by applications.
+Ear = Literal["traces", "events"]
+EARS: tuple[Ear, ...] = get_args(Ear)
 
 # Moments of a window that are remembered. Between two of them as much happened in each second.
 _MOMENTS = 30
@@ -20,12 +26,12 @@ _SLACK = 60.0
 
 @dataclass(slots=True)
 class Traces:
-    """What Langfuse has been told, by server and route (but for the first).
+    """What one of them has been told, by server and route (but for the first).
 
     Attributes:
         newest: When the newest trace began, Unix time, by server; 0 while there is none.
         observations: Observations that began.
-        errors: Those of them that failed.
+        errors: Those of them that failed, by reason too: one of the gateway's REASONS.
         input_tokens: Their tokens of prompts.
         output_tokens: Their tokens of answers.
         cost: What they cost, in USD.
@@ -44,17 +50,18 @@ class Traces:
 
     @classmethod
     def start(cls, servers: int, routes: int) -> "Traces":
-        """Return a Langfuse that knows nothing yet."""
+        """Return one that knows nothing yet."""
         none = np.zeros((servers, routes), np.int64)
+        errors = np.zeros((servers, routes, len(REASONS)), np.int64)
         times = LATENCY_BUCKETS.empty(servers, routes)
         cost = np.zeros((servers, routes))
-        return cls(np.zeros(servers), none, none, none, none, cost, times, times)
+        return cls(np.zeros(servers), none, errors, none, none, cost, times, times)
 
     def step(self, time: float, earlier: Gateway, later: Gateway, hears: Flags) -> "Traces":
         """Return what it knows after a step of LiteLLM's: nothing new where it hears nothing."""
-        failed = (later.failed - earlier.failed).sum(axis=-1) * hears
-        ended = (later.succeeded - earlier.succeeded) * hears + failed
         deep = hears[..., None]
+        failed = (later.failed - earlier.failed) * deep
+        ended = (later.succeeded - earlier.succeeded) * hears + failed.sum(axis=-1)
         return Traces(
             newest=np.where(ended.any(axis=1), time, self.newest),
             observations=self.observations + ended,
@@ -75,7 +82,7 @@ class Traces:
 
 
 class Book:
-    """Remembers what Langfuse knew, at as many moments as each window needs."""
+    """Remembers what one of them knew, at as many moments as each window needs."""
 
     def __init__(self, windows: Sequence[float] = tuple(WINDOWS.values())) -> None:
         """Remember for windows of so many seconds."""

@@ -12,11 +12,11 @@ from llm_monitor.mock.world.forces import Forces
 from llm_monitor.mock.world.plan import Plan
 from llm_monitor.mock.world.state import Moment, alone, between
 from llm_monitor.mock.world.step import State, step
-from llm_monitor.mock.world.traces import Book, Traces
+from llm_monitor.mock.world.traces import EARS, Book, Ear, Traces
 
 STEP_SECONDS = 30.0
-# For those who ask for a moment a little after others have asked for a later one. The book of what
-# Langfuse knew reaches as far back.
+# For those who ask for a moment a little after others have asked for a later one. The books of what
+# others knew reach as far back.
 _KEPT_STEPS = 2
 
 Course = Callable[[float], Forces]
@@ -30,7 +30,8 @@ class World:
         servers: How many there are.
         start: When they boot, Unix time.
         course: Tells the forces of every moment.
-        book: What Langfuse knew at moments of the last day.
+        books: What Langfuse and the event store knew at moments of the last day, by the name
+            that what they know has in a State.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class World:
         """Boot the servers at `start`, Unix time; `course` tells the forces of every moment.
 
         For `lead_in` seconds they live before that, so that they are busy from the start on and
-        Langfuse knows of what they did; of that nothing is counted.
+        Langfuse and the event store know of what they did; of that nothing is counted.
         """
         self.plan = Plan.of(fleet)
         self.servers = servers
@@ -62,8 +63,8 @@ class World:
         begin = self._end(0)
         first = State.start(self.plan, self.servers, begin, self.course(begin))
         self._states = deque([first], maxlen=_KEPT_STEPS + 1)
-        self.book = Book()
-        self.book.note(begin, first.traces)
+        self.books: dict[Ear, Book] = {ear: Book() for ear in EARS}
+        self._note(first)
 
     def at(self, time: float, server: int | None = None) -> State:
         """Return everything at a moment; one before the last steps is worked out from the start.
@@ -92,10 +93,11 @@ class World:
             return later
         return between(earlier, later, (time - earlier.time) / (later.time - earlier.time))
 
-    def told(self, state: State, seconds: float, server: int | None = None) -> Traces:
-        """Return what Langfuse was told within the last `seconds` before `state`.
+    def told(self, ear: Ear, state: State, seconds: float, server: int | None = None) -> Traces:
+        """Return what one was told within the last `seconds` before `state`.
 
         Args:
+            ear: Who was told.
             state: Everything at a moment, or what there is of one server.
             seconds: The window.
             server: Whose state it is, if it is that of one.
@@ -105,7 +107,7 @@ class World:
         """
         with self._lock:
             one = server if self.servers > 1 else None
-            return self.book.window(state.time, state.traces, seconds, one)
+            return self.books[ear].window(state.time, getattr(state, ear), seconds, one)
 
     def _advance(self) -> None:
         self._number += 1
@@ -116,7 +118,11 @@ class World:
         if self._number == self._steps_before:
             state = state.booted(end)
         self._states.append(state)
-        self.book.note(end, state.traces)
+        self._note(state)
+
+    def _note(self, state: State) -> None:
+        for ear, book in self.books.items():
+            book.note(state.time, getattr(state, ear))
 
     def _end(self, number: int) -> float:
         """Return when a step ends: the same each time, for it is not added up."""

@@ -31,18 +31,20 @@ def programs() -> Path:
 
 
 class Postgres:
-    """A server of one database, `langfuse`, on a port of its own.
+    """A server of one database on a port of its own.
 
     Attributes:
         port: The port.
+        folder: Where its socket is.
     """
 
-    def __init__(self) -> None:
-        """Make the database and start the server."""
+    def __init__(self, database: str = "langfuse") -> None:
+        """Start the server and make the database."""
+        self._database = database
         self.port = free_port()
         self._programs = programs()
         self._folder = Path(tempfile.mkdtemp(prefix="postgres-"))
-        self._socket = str(self._folder)
+        self.folder = str(self._folder)
         self._user = _NOBODY if os.geteuid() == 0 else None
         if self._user is not None:
             os.chown(self._folder, self._user, self._user)
@@ -59,17 +61,17 @@ class Postgres:
         ).communicate()
         self._server: subprocess.Popen[bytes] | None = None
         self.start()
-        self.execute("CREATE DATABASE langfuse", database="postgres")
+        self.execute(f"CREATE DATABASE {database}", database="postgres")
 
     def start(self) -> None:
         """Start the server and wait until it answers."""
         options = {
             "listen_addresses": "127.0.0.1",
             "port": self.port,
-            "unix_socket_directories": self._socket,
+            "unix_socket_directories": self.folder,
             "fsync": "off",
             "max_connections": 10,
-            # Langfuse's times have no zone: none of the server's may get into them.
+            # Whatever zone the server has, none of it may get into times.
             "timezone": "Etc/GMT+7",
         }
         settings = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
@@ -88,14 +90,18 @@ class Postgres:
         self.stop()
         shutil.rmtree(self._folder)
 
-    def connect(self, database: str = "langfuse") -> psycopg.Connection[Any]:
+    def connect(self, database: str = "") -> psycopg.Connection[Any]:
         """Return a connection of the owner."""
         return psycopg.connect(
-            host=self._socket, port=self.port, user="owner", dbname=database, autocommit=True
+            host=self.folder,
+            port=self.port,
+            user="owner",
+            dbname=database or self._database,
+            autocommit=True,
         )
 
     def execute(
-        self, statement: str, rows: Sequence[Sequence[Any]] = (), database: str = "langfuse"
+        self, statement: str, rows: Sequence[Sequence[Any]] = (), database: str = ""
     ) -> None:
         """Execute a statement, once or once for each of `rows`."""
         with self.connect(database) as connection:
@@ -110,8 +116,9 @@ class Postgres:
         self.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{password}'")
         return password
 
-    def url(self, user: str, password: str, database: str = "langfuse") -> str:
-        return f"postgresql://{user}:{password}@127.0.0.1:{self.port}/{database}"
+    def url(self, user: str, password: str, database: str = "") -> str:
+        name = database or self._database
+        return f"postgresql://{user}:{password}@127.0.0.1:{self.port}/{name}"
 
     def _answers(self) -> bool:
         assert self._server is not None

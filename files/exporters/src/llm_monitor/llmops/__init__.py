@@ -1,0 +1,1 @@
+"""What applications report with llmops_monitoring: requests, errors, tokens, cost and latency."""
