@@ -483,6 +483,7 @@ RIGHT: dict[str, dict[str, Any]] = {
         "event_store_certificate_key": KEY,
         "event_store_owner_password": f"{SECRET}'%:/@",
     },
+    "events-and-their-exporter": {"llm_monitor_components": ["event_store", "exporters", "docker_socket_proxy"]},
     "no-events": {"event_store_listen_address": "0.0.0.0", "event_store_writer_password": ""},
     "event-store": {"exporters_llmops_database": f"postgresql://r:{SECRET}@events-db:5432/events?sslmode=require"},
     "registered": {"__prometheus_result": {"changed": True}},
