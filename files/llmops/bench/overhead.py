@@ -1,9 +1,10 @@
-"""What a decorated function that does nothing costs, beside OpenTelemetry's SDK in the same run.
+"""What a decorated function that does nothing costs, beside others' in the same run.
 
 Ours runs as in a program: its worker makes events and hands batches to a backend that keeps
-nothing. OpenTelemetry's has its batch processor and an exporter that does as much. Rounds
-alternate, so that what else the machine does hits all alike. A round is a short loop of calls:
-workers share the interpreter with it, so some rounds pay for them, and the tails show what.
+nothing. OpenTelemetry's SDK has its batch processor and an exporter that does as much, and so has
+Langfuse's. Rounds alternate, so that what else the machine does hits all alike. A round is a short
+loop of calls: workers share the interpreter with it, so some rounds pay for them, and the tails
+show what. Memory is what a process of its own grew by over calls as fast as they come.
 
 Usage: python bench/overhead.py [--rounds N] [--calls N]
 """
@@ -11,11 +12,14 @@ Usage: python bench/overhead.py [--rounds N] [--calls N]
 import argparse
 import asyncio
 import statistics
+import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from pathlib import Path
 from time import perf_counter, perf_counter_ns
 from typing import Any
 
+from langfuse import Langfuse, observe
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
@@ -37,6 +41,8 @@ TEXT = "The quick brown fox jumps over the lazy dog. " * 20
 MOST = {"ours": 3.0, "ours async": 3.0, "ours with text": 6.0}
 MOST_OF_PEER = 0.2
 MOST_TAIL = 50.0
+
+MEMORY_CALLS = 20_000
 
 Measured = dict[str, list[float]]
 
@@ -120,6 +126,43 @@ def theirs_attributes() -> None:
             span.set_attribute(f"attribute.{number}", number)
 
 
+# It would send to the address, which nobody has, what its exporter doesn't take.
+langfuse_provider = TracerProvider()
+langfuse = Langfuse(
+    public_key="bench",
+    secret_key="bench",  # noqa: S106 - nobody's
+    base_url="http://127.0.0.1:9",
+    tracer_provider=langfuse_provider,
+    span_exporter=NoExporter(),
+)
+
+
+@observe(name="noop")
+def langfuses() -> None:
+    """Do nothing, observed."""
+
+
+@observe(name="noop")
+async def langfuses_async() -> None:
+    """Do nothing, observed."""
+
+
+SYNC: dict[str, Callable[[], Any]] = {
+    "bare": bare,
+    "ours": ours,
+    "ours with text": ours_text,
+    "OpenTelemetry": theirs,
+    "OpenTelemetry, ten attributes": theirs_attributes,
+    "Langfuse": langfuses,
+}
+ASYNC: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
+    "bare async": bare_async,
+    "ours async": ours_async,
+    "OpenTelemetry async": theirs_async,
+    "Langfuse async": langfuses_async,
+}
+
+
 def each(function: Callable[[], object], calls: int) -> float:
     """Return the microseconds of one call, in a loop of `calls`."""
     rounds = range(calls)
@@ -152,24 +195,12 @@ def tails(function: Callable[[], object], calls: int) -> tuple[float, float, flo
 
 def measure(rounds: int, calls: int) -> Measured:
     """Return the rounds' microseconds a call, by name."""
-    plain: dict[str, Callable[[], Any]] = {
-        "bare": bare,
-        "ours": ours,
-        "ours with text": ours_text,
-        "OpenTelemetry": theirs,
-        "OpenTelemetry, ten attributes": theirs_attributes,
-    }
-    awaited: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
-        "bare async": bare_async,
-        "ours async": ours_async,
-        "OpenTelemetry async": theirs_async,
-    }
-    found: Measured = {name: [] for name in (*plain, *awaited)}
+    found: Measured = {name: [] for name in (*SYNC, *ASYNC)}
     for _ in range(rounds):
-        for name, function in plain.items():
+        for name, function in SYNC.items():
             found[name].append(each(function, calls))
-        for name, function in awaited.items():
-            found[name].append(asyncio.run(each_async(function, calls)))
+        for name, waited in ASYNC.items():
+            found[name].append(asyncio.run(each_async(waited, calls)))
     return found
 
 
@@ -192,15 +223,41 @@ def judge_tails(calls: int) -> list[str]:
     """Print the tails of single calls while batches are written, and return what is missed."""
     missed = []
     print(f"{'single calls while batches are written':<42}{'p50':>8}{'p99':>8}{'p99.9':>7}")
-    for name, function in (("bare", bare), ("ours", ours), ("OpenTelemetry", theirs)):
-        # Each alone: what the other has still to deliver must not hold it up.
+    for name in ("bare", "ours", "OpenTelemetry", "Langfuse"):
+        # Each alone: what the others have still to deliver must not hold it up.
         provider.force_flush()
+        langfuse_provider.force_flush()
         flush()
-        p50, p99, p999 = tails(function, calls)
+        p50, p99, p999 = tails(SYNC[name], calls)
         print(f"  {name:<40}{p50:8.2f}{p99:8.2f}{p999:7.1f}")
         if name == "ours" and p999 > MOST_TAIL:
             missed.append(f"{name}: p99.9 {p999:.0f} µs, not {MOST_TAIL:.0f}")
     return missed
+
+
+def judge_memory() -> None:
+    """Print what processes grow by, each with another function that is called."""
+    print(f"{f'memory after {MEMORY_CALLS:,} calls':<42}{'+MiB':>8}")
+    for name in ("bare", "ours", "OpenTelemetry", "Langfuse"):
+        grown = subprocess.run(  # noqa: S603 - this program
+            [sys.executable, __file__, "--memory", name], check=True, capture_output=True, text=True
+        )
+        print(f"  {name:<40}{float(grown.stdout):8.1f}")
+
+
+def memory(function: Callable[[], object]) -> float:
+    """Return by how many MiB calls make this process grow."""
+    # Imports needed more for a moment: the peak begins anew.
+    Path("/proc/self/clear_refs").write_text("5")
+    begin = _peak()
+    for _ in range(MEMORY_CALLS):
+        function()
+    return _peak() - begin
+
+
+def _peak() -> float:
+    status = Path("/proc/self/status").read_text().split()
+    return int(status[status.index("VmHWM:") + 1]) / 1024
 
 
 def main() -> None:
@@ -208,16 +265,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=300)
     parser.add_argument("--calls", type=int, default=200)
+    parser.add_argument("--memory", choices=SYNC, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     storage = StorageConfig(batch_size=1000, flush_interval_seconds=0.5)
     config = MonitorConfig(storage=storage, max_queue_size=100_000)
     initialize_monitoring(config, backend=Nothing(storage))
     provider.add_span_processor(BatchSpanProcessor(NoExporter()))
+    if asked.memory:
+        print(memory(SYNC[asked.memory]))
+        return
     missed = judge(measure(asked.rounds, asked.calls)) + judge_tails(asked.rounds * asked.calls)
     counters = health_check().counters
     print(f"  counted: {dict(counters)}")
     shutdown()
     provider.shutdown()
+    langfuse.shutdown()
+    judge_memory()
     for one in missed:
         print(f"missed: {one}")
     sys.exit(bool(missed))

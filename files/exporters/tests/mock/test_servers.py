@@ -209,7 +209,8 @@ def test_one_job_of_a_real_prometheus_scrapes_them_all(rack: Rack, tmp_path: Pat
         rack.served() as mock,
         prometheus(tmp_path, SCRAPE_CONFIGS.format(port=mock)) as port,
     ):
-        assert query(port, "count(up == 1) == 18") == 18
+        every = len(NAMES) * len(PLAYED)
+        assert query(port, f"count(up == 1) == {every}") == every
         assert query(port, 'count(up{job="gpu",instance=~"mock-00[123]"})') == 3
         assert query(port, "count(count by (gpu_uuid) (llm_monitor_gpu_info)) == 24") == 24
         assert query(port, 'count(llm_monitor_node_cpus{instance="mock-002"})') == 1

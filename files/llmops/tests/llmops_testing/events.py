@@ -1,5 +1,6 @@
 """Events that tests put: a call is a number here, and its event carries it."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
@@ -14,9 +15,9 @@ def call(number: int) -> Call:
     return cast("Call", number)
 
 
-def make(number: Any) -> MetricEvent:
-    """Return the event of a call of this module."""
-    return event(number)
+def make(numbers: Sequence[Any]) -> list[MetricEvent]:
+    """Return the events of calls of this module."""
+    return [event(number) for number in numbers]
 
 
 def event(number: int, **fields: Any) -> MetricEvent:

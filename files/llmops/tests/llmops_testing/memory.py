@@ -32,7 +32,7 @@ class Memory:
         """The events of all calls since this was last asked, each checked as a backend would."""
         with self._lock:
             calls, self._calls = self._calls, []
-        made = [self.maker.make(call) for call in calls]
+        made = self.maker.make(calls)
         return [MetricEvent.model_validate_json(one.model_dump_json()) for one in made]
 
     @property

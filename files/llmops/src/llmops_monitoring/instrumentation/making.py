@@ -1,6 +1,6 @@
 """Makes events of calls, on the worker's thread."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -8,24 +8,18 @@ from pydantic import BaseModel, JsonValue, TypeAdapter
 
 from llmops_monitoring.call import Call
 from llmops_monitoring.config import MonitorConfig
-from llmops_monitoring.event import (
-    Dollars,
-    ImageMetrics,
-    MetricEvent,
-    TextMetrics,
-    TokenMetrics,
-    assemble,
-)
+from llmops_monitoring.event import Dollars, ImageMetrics, TextMetrics, TokenMetrics
 from llmops_monitoring.instrumentation.collectors.cost import Prices
 from llmops_monitoring.instrumentation.collectors.registry import (
     CollectorContext,
     MetricCollector,
 )
 from llmops_monitoring.instrumentation.crew import Asked, Crew
-from llmops_monitoring.instrumentation.ids import new_id, span_text, trace_text
+from llmops_monitoring.instrumentation.ids import new_ids, span_text, trace_text
 from llmops_monitoring.instrumentation.noting import Noted
 from llmops_monitoring.instrumentation.problems import Problems
 from llmops_monitoring.instrumentation.values import LONGEST_NAME, clean, jsonable, type_name
+from llmops_monitoring.table import EventTable
 
 _MILLI: Final = 1000
 _ATTRIBUTES: Final = "custom_attributes"
@@ -40,7 +34,7 @@ Fields = dict[str, Any]
 
 
 class EventMaker:
-    """Makes an event of each call, whatever the application put into it."""
+    """Makes events of calls, whatever the application put into them."""
 
     def __init__(self, config: MonitorConfig, problems: Problems) -> None:
         """Know the prices, and count in `problems` what goes wrong."""
@@ -48,20 +42,28 @@ class EventMaker:
         self._problems = problems
         self._crew = Crew(config.collector_timeout_seconds, problems)
 
-    def make(self, call: Call) -> MetricEvent:
-        """Return the event of a call. Values are checked where they come from, not here."""
-        fields = _core(call)
-        noted: Noted | None = call.noted
-        if noted is not None:
-            try:
-                self._add(fields, call, noted)
-            except Exception as error:
-                self._problems.note("event", error)
-        return assemble(MetricEvent, fields)
+    def make(self, calls: Sequence[Call]) -> EventTable:
+        """Return the events of calls. Values are checked where they come from, not here."""
+        columns = _columns(calls)
+        for place, call in enumerate(calls):
+            if call.noted is not None:
+                for name, value in self._found(call).items():
+                    columns[name][place] = value
+        return EventTable(columns)
 
     def close(self) -> None:
         """Let the threads of collectors end."""
         self._crew.dismiss()
+
+    def _found(self, call: Call) -> Fields:
+        """Return what was found out about a call beside what every call has."""
+        fields: Fields = dict.fromkeys((*_PARTS, "cost"))
+        fields[_ATTRIBUTES] = call.source.attributes
+        try:
+            self._add(fields, call, call.noted)
+        except Exception as error:
+            self._problems.note("event", error)
+        return fields
 
     def _add(self, fields: Fields, call: Call, noted: Noted) -> None:
         if noted.text is not None:
@@ -75,21 +77,16 @@ class EventMaker:
             fields["token_metrics"] = noted.tokens.metrics()
             told = noted.tokens.cost
         if noted.asked is not None:
+            context = _context(call)
             for collector in call.source.plan.collectors:
-                self._collect(fields, collector, noted.asked)
+                self._collect(fields, collector, noted.asked, context)
         metrics = fields["token_metrics"]
         if metrics is not None and fields["cost"] is None:
             fields["cost"] = self._prices.cost(metrics, told)
 
-    def _collect(self, fields: Fields, collector: MetricCollector, asked: Asked) -> None:
-        context = CollectorContext(
-            operation_name=fields["operation_name"],
-            operation_type=fields["operation_type"],
-            session_id=fields["session_id"],
-            trace_id=fields["trace_id"],
-            span_id=fields["span_id"],
-            duration_ms=fields["duration_ms"],
-        )
+    def _collect(
+        self, fields: Fields, collector: MetricCollector, asked: Asked, context: CollectorContext
+    ) -> None:
         found = self._crew.ask(collector, asked, context)
         if found is None:
             return
@@ -116,30 +113,44 @@ class EventMaker:
             _attribute(fields, kind, f"{kind}.{clean(str(name), LONGEST_NAME)}", jsonable(value))
 
 
-def _core(call: Call) -> Fields:
-    source = call.source
-    error_type = call.error_type
+def _columns(calls: Sequence[Call]) -> dict[str, list[Any]]:
+    """Return the values of each field, by what every call has."""
+    count = len(calls)
+    sources = [call.source for call in calls]
+    types = [call.error_type for call in calls]
+    nothing = [None] * count
     return {
-        "schema_version": 1,
-        "event_id": new_id(),
-        "session_id": call.session_id,
-        "trace_id": trace_text(call.trace_id),
-        "span_id": span_text(call.span_id),
-        "parent_span_id": span_text(call.parent_span_id),
-        "operation_name": source.name,
-        "operation_type": source.type,
-        "timestamp": datetime.fromtimestamp(call.started, UTC),
-        "duration_ms": call.duration * _MILLI,
-        "text_metrics": None,
-        "image_metrics": None,
-        "token_metrics": None,
-        "stream_metrics": call.stream,
-        "cost": None,
+        "schema_version": [1] * count,
+        "event_id": new_ids(count),
+        "session_id": [call.session_id for call in calls],
+        "trace_id": [trace_text(call.trace_id) for call in calls],
+        "span_id": [span_text(call.span_id) for call in calls],
+        "parent_span_id": [span_text(call.parent_span_id) for call in calls],
+        "operation_name": [source.name for source in sources],
+        "operation_type": [source.type for source in sources],
+        "timestamp": [datetime.fromtimestamp(call.started, UTC) for call in calls],
+        "duration_ms": [call.duration * _MILLI for call in calls],
+        "text_metrics": nothing.copy(),
+        "image_metrics": nothing.copy(),
+        "token_metrics": nothing.copy(),
+        "stream_metrics": [call.stream for call in calls],
+        "cost": nothing.copy(),
         # Nobody changes it: an event that has more gets a copy.
-        _ATTRIBUTES: source.attributes,
-        "error": error_type is not None,
-        "error_type": None if error_type is None else type_name(error_type),
+        _ATTRIBUTES: [source.attributes for source in sources],
+        "error": [one is not None for one in types],
+        "error_type": [None if one is None else type_name(one) for one in types],
     }
+
+
+def _context(call: Call) -> CollectorContext:
+    return CollectorContext(
+        operation_name=call.source.name,
+        operation_type=call.source.type,
+        session_id=call.session_id,
+        trace_id=trace_text(call.trace_id),
+        span_id=span_text(call.span_id),
+        duration_ms=call.duration * _MILLI,
+    )
 
 
 def _checked(part: type[BaseModel], value: Any) -> BaseModel:

@@ -4,14 +4,15 @@ A column is never renamed and never changes its type; new ones come at the end a
 that old files and rows stay readable together with new ones.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from enum import Enum, auto
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 from pydantic_core import to_json
 
 from llmops_monitoring.event import MetricEvent
+from llmops_monitoring.table import EventTable
 
 
 class Kind(Enum):
@@ -78,9 +79,6 @@ COLUMNS: Final[Sequence[Column]] = (
     *_own(Kind.JSON, "custom_attributes", required=True),
 )
 _PARTS: Final = tuple(dict.fromkeys(column.part for column in COLUMNS if column.part))
-_GETTERS: Final[Sequence[Callable[[Any], Any]]] = tuple(
-    attrgetter(column.field) if column.part else itemgetter(column.field) for column in COLUMNS
-)
 
 
 def values(events: Sequence[MetricEvent]) -> list[list[Any] | None]:
@@ -92,21 +90,21 @@ def values(events: Sequence[MetricEvent]) -> list[list[Any] | None]:
         ValueError: An attribute can't be written as JSON, for example half of a surrogate pair.
     """
     # By columns and in C where it can be: this runs for each event, beside the application.
-    own = [event.__dict__ for event in events]
-    parts = {name: _part(own, name) for name in _PARTS}
+    table = EventTable.of(events).columns
+    parts = {name: _part(table[name]) for name in _PARTS}
     found: list[list[Any] | None] = []
-    for column, getter in zip(COLUMNS, _GETTERS, strict=True):
+    for column in COLUMNS:
         if column.part is None:
-            cells = list(map(getter, own))
+            cells = table[column.field]
             found.append(list(map(_json, cells)) if column.kind is Kind.JSON else cells)
             continue
         given = parts[column.part]
+        getter = attrgetter(column.field)
         found.append(given and [None if one is None else getter(one) for one in given])
     return found
 
 
-def _part(own: Sequence[dict[str, Any]], name: str) -> list[Any] | None:
-    given = list(map(itemgetter(name), own))
+def _part(given: list[Any]) -> list[Any] | None:
     return None if given.count(None) == len(given) else given
 
 

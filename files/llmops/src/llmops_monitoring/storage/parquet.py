@@ -18,6 +18,7 @@ from llmops_monitoring.event import SCHEMA_VERSION, MetricEvent
 from llmops_monitoring.storage.base import RejectedError, StorageBackend
 from llmops_monitoring.storage.columns import COLUMNS, Kind, values
 from llmops_monitoring.storage.journal import Journal
+from llmops_monitoring.table import EventTable
 
 _LOG = logging.getLogger(__name__)
 _ROLL_ROWS = 50_000
@@ -91,13 +92,14 @@ class ParquetBackend(StorageBackend):
             OSError: The disk does not take them.
         """
         # It blocks the loop, which is the worker's own: so nothing can end it half-way.
-        ids = [event.event_id for event in events]
+        table = EventTable.of(events)
+        ids = table.columns["event_id"]
         if not (self._ids.isdisjoint(ids) and self._earlier_ids.isdisjoint(ids)):
-            events = [one for one in events if not self._has(one.event_id)]
-            ids = [event.event_id for event in events]
-        if not events:
+            table = table.select([not self._has(one) for one in ids])
+            ids = table.columns["event_id"]
+        if not ids:
             return
-        batch = _record_batch(events)
+        batch = _record_batch(table)
         if self._rows >= _ROLL_ROWS:
             self._roll()
         if self._journal is None:

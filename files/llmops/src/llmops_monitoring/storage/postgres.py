@@ -6,7 +6,8 @@ import itertools
 import re
 import struct
 from collections.abc import AsyncIterator, Iterator, Sequence
-from datetime import UTC, date, timedelta
+from collections.abc import Set as AbstractSet
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
 import psycopg
@@ -19,6 +20,7 @@ from llmops_monitoring.event import MetricEvent
 from llmops_monitoring.storage import migrations
 from llmops_monitoring.storage.base import RejectedError, StorageBackend
 from llmops_monitoring.storage.columns import COLUMNS, Kind, values
+from llmops_monitoring.table import EventTable
 
 Connection = AsyncConnection[Any]
 Row = tuple[Any, ...]
@@ -83,15 +85,17 @@ class PostgresBackend(StorageBackend):
         if not events:
             return
         try:
-            rows = _rows(events)
+            table = EventTable.of(events)
+            rows = _rows(table)
         except ValueError as error:
             raise RejectedError(str(error)) from error
+        days = _days(table.columns["timestamp"])
         try:
-            await self._write(events, rows)
+            await self._write(days, rows)
         except (psycopg.DataError, ValueError):
             # NUL is in all strings of Python and in none of PostgreSQL.
             try:
-                await self._write(events, [_without_nul(row) for row in rows])
+                await self._write(days, [_without_nul(row) for row in rows])
             except _REJECTIONS as error:
                 raise RejectedError(str(error)) from error
         except _REJECTIONS as error:
@@ -114,13 +118,13 @@ class PostgresBackend(StorageBackend):
         """Return True."""
         return True
 
-    async def _write(self, events: Sequence[MetricEvent], rows: Sequence[Row]) -> None:
+    async def _write(self, days: AbstractSet[date], rows: Sequence[Row]) -> None:
         """Copy rows, once more on a new connection or with new partitions where that may help."""
         for last in (False, True):
             had_waited = bool(self._free)
             try:
                 async with self._connection() as connection:
-                    await self._add_partitions(connection, events)
+                    await self._add_partitions(connection, days)
                     await self._copy(connection, rows)
             except errors.CheckViolation:
                 # A day was dropped that this process knew.
@@ -154,8 +158,8 @@ class PostgresBackend(StorageBackend):
             insert = sql.SQL("INSERT INTO {} ({}) SELECT {} FROM {} ON CONFLICT DO NOTHING")
             await connection.execute(insert.format(self._names.table, _NAMES, _NAMES, batch))
 
-    async def _add_partitions(self, connection: Connection, events: Sequence[MetricEvent]) -> None:
-        for day in sorted(_days(events) - self._days):
+    async def _add_partitions(self, connection: Connection, days: AbstractSet[date]) -> None:
+        for day in sorted(days - self._days):
             call = sql.SQL("SELECT {}({})")
             await connection.execute(call.format(self._names.add_partition, day))
             self._days.add(day)
@@ -209,8 +213,7 @@ def _rows(events: Sequence[MetricEvent]) -> list[Row]:
     return list(zip(*columns, strict=False))
 
 
-def _days(events: Sequence[MetricEvent]) -> set[date]:
-    moments = [event.timestamp for event in events]
+def _days(moments: Sequence[datetime]) -> set[date]:
     first, last = (one.astimezone(UTC).date() for one in (min(moments), max(moments)))
     if last - first <= timedelta(days=1):
         return {first, last}

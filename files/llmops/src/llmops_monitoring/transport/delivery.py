@@ -3,14 +3,15 @@
 import itertools
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple, Protocol
 
 from llmops_monitoring.call import Call
 from llmops_monitoring.config import MonitorConfig
 from llmops_monitoring.event import MetricEvent
 from llmops_monitoring.storage.base import RejectedError
 from llmops_monitoring.transport.link import Complaints, Link
+from llmops_monitoring.transport.making import Make
 from llmops_monitoring.transport.queue import CallQueue, Dropped
 from llmops_monitoring.transport.spill import Spill, Spilled, SpillError
 
@@ -58,7 +59,7 @@ class Delivery:
         queue: CallQueue,
         spill: Spill | None,
         config: MonitorConfig,
-        make: Callable[[Any], MetricEvent],
+        make: Make,
         clock: Clock,
     ) -> None:
         """Take calls from `queue`, have events made of them by `make`, and write these."""
@@ -131,16 +132,23 @@ class Delivery:
             yield self._queue.take(min(size, waiting - done))
 
     def _batch(self, calls: Sequence[Call]) -> Batch:
-        events = []
-        for call in calls:
-            try:
-                events.append(self._make(call))
-            except Exception as error:
-                self._queue.settle(dropped=1, reason=Dropped.INVALID)
-                self._complaints.add(1, f"No event can be made of a call: {error!r}")
+        events: Sequence[MetricEvent]
+        try:
+            events = self._make(calls)
+        except Exception:
+            events = [event for call in calls for event in self._made(call)]
         place = self._place
         self._place += len(events)
         return Batch(place, events)
+
+    def _made(self, call: Call) -> Sequence[MetricEvent]:
+        """Return the event of a call, or none and the call dropped."""
+        try:
+            return self._make([call])
+        except Exception as error:
+            self._queue.settle(dropped=1, reason=Dropped.INVALID)
+            self._complaints.add(1, f"No event can be made of a call: {error!r}")
+            return ()
 
     def _read(self, rows: Sequence[Spilled], disk: "_Disk") -> Batch:
         events = []

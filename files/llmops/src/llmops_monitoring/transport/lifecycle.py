@@ -1,6 +1,7 @@
 """The ends of a process, and forks: what running transports do about them."""
 
 import atexit
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -61,6 +62,12 @@ def _take_end_of_pool_worker() -> None:
         from multiprocessing.util import Finalize
 
         Finalize(None, _end_all, exitpriority=0)
+    # Celery's end by `os._exit`, and tell of it before.
+    if "celery" in sys.modules:
+        with contextlib.suppress(ImportError):
+            from celery.signals import worker_process_shutdown
+
+            worker_process_shutdown.connect(_end_all, weak=False)
 
 
 def _on_sigterm(number: int, frame: FrameType | None) -> None:
@@ -71,7 +78,7 @@ def _on_sigterm(number: int, frame: FrameType | None) -> None:
     os.kill(os.getpid(), number)
 
 
-def _end_all() -> None:
+def _end_all(**_: object) -> None:
     for one in list(_living):
         one.end()
 

@@ -1,9 +1,11 @@
-"""How a call becomes an event, and who else is shown it."""
+"""How calls become events, and who else is shown them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from llmops_monitoring.event import MetricEvent
+
+Make = Callable[[Sequence[Any]], Sequence[MetricEvent]]
 
 
 class Observer(Protocol):
@@ -23,21 +25,23 @@ class Making:
         observers: Who is shown each event.
     """
 
-    def __init__(self, make: Callable[[Any], MetricEvent]) -> None:
+    def __init__(self, make: Make) -> None:
         """Make events by `make`."""
         self._make = make
         self.observers: list[Observer] = []
 
-    def __call__(self, call: Any) -> MetricEvent:
-        """Return the event of a call.
+    def __call__(self, calls: Sequence[Any]) -> Sequence[MetricEvent]:
+        """Return the events of calls.
 
         Raises:
             Exception: Whatever `make` or an observer raises.
         """
-        event = self._make(call)
-        for observer in self.observers:
-            observer.observe(event)
-        return event
+        events = self._make(calls)
+        if self.observers:
+            for event in events:
+                for observer in self.observers:
+                    observer.observe(event)
+        return events
 
     def begin_anew(self) -> None:
         """Have the observers begin anew, in a forked child."""

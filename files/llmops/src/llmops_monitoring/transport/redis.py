@@ -9,7 +9,7 @@ import contextlib
 import logging
 import random
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from redis.asyncio import Redis
@@ -18,6 +18,7 @@ from redis.exceptions import RedisError, ResponseError
 from llmops_monitoring.config import MonitorConfig, StorageConfig
 from llmops_monitoring.event import MetricEvent
 from llmops_monitoring.storage.base import RejectedError, StorageBackend
+from llmops_monitoring.transport.making import Make
 from llmops_monitoring.transport.worker import InProcessTransport
 
 _LOG = logging.getLogger(__name__)
@@ -101,7 +102,7 @@ class StreamWriter(StorageBackend):
 class RedisTransport(InProcessTransport):
     """Delivers to Redis, with the queue, the spill file and the books of the other transport."""
 
-    def __init__(self, config: MonitorConfig, make: Callable[[Any], MetricEvent]) -> None:
+    def __init__(self, config: MonitorConfig, make: Make) -> None:
         """Deliver to `config.redis_url` what `make` makes of calls."""
         self._url = _url(config)
         super().__init__(StreamWriter(config.storage, self._url), config, make)

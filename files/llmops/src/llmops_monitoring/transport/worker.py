@@ -7,26 +7,27 @@ import logging
 import math
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 from llmops_monitoring.call import Call
 from llmops_monitoring.config import MonitorConfig
-from llmops_monitoring.event import MetricEvent
 from llmops_monitoring.storage.base import StorageBackend
 from llmops_monitoring.transport import lifecycle
 from llmops_monitoring.transport.base import TransportStats
 from llmops_monitoring.transport.delivery import Delivery
 from llmops_monitoring.transport.gate import Gate, GatedSelector
 from llmops_monitoring.transport.link import Link
-from llmops_monitoring.transport.making import Making, Observer
+from llmops_monitoring.transport.making import Make, Making, Observer
 from llmops_monitoring.transport.queue import CallQueue
 from llmops_monitoring.transport.spill import Spill, SpillError
 
 _LOG = logging.getLogger(__name__)
 # How much longer than it was given `stop` waits for the thread to put everything down.
 _GRACE_SECONDS = 2.0
+# How long after a full batch the worker looks for the next one, and how often.
+_BUSY_SECONDS = 0.1
+_LOOK_SECONDS = 0.01
 # What a forked child must neither use nor let be finalized: sockets and files are the parent's too.
 _LEFT_TO_PARENT: list[object] = []
 
@@ -46,7 +47,7 @@ class InProcessTransport:
         self,
         backend: StorageBackend,
         config: MonitorConfig,
-        make: Callable[[Any], MetricEvent],
+        make: Make,
     ) -> None:
         """Deliver to `backend` what `make` makes of calls."""
         self._backend = backend
@@ -180,7 +181,7 @@ class _Worker:
         self,
         backend: StorageBackend,
         config: MonitorConfig,
-        make: Callable[[Any], MetricEvent],
+        make: Make,
         queue: CallQueue,
         spill_path: Path,
     ) -> None:
@@ -264,14 +265,23 @@ class _Worker:
         async with self._relieved(delivery):
             await self.link.open()
         hurried = False
+        busy_until = 0.0
         while not self._is_finished(delivery):
-            self._queue.rearm()
+            now = time.monotonic()
+            # Who puts pays for waking the loop: while batches fill quickly, it looks by itself.
+            looks = now < busy_until
+            self._queue.rearm(self._much if looks else None)
             if self._stopping and not hurried:
                 # The backend may have come back since the last try.
                 hurried = True
                 delivery.next_replay = 0.0
             if not self._is_due(delivery):
-                await self._wait_until_woken(self._next(delivery) - time.monotonic())
+                wait = self._next(delivery) - now
+                await self._wait_until_woken(min(wait, _LOOK_SECONDS) if looks else wait)
+                if looks and not self._is_due(delivery):
+                    continue
+            if len(self._queue) >= self._batch_size:
+                busy_until = time.monotonic() + _BUSY_SECONDS
             await self._work(delivery)
             self._answer()
         self._queue.close()
@@ -358,7 +368,7 @@ class _Worker:
 
     async def _relieve(self, delivery: Delivery) -> None:
         while True:
-            self._queue.rearm(max(self._config.max_queue_size // 2, 1))
+            self._queue.rearm(self._much)
             await self._wait_until_woken(self._config.storage.flush_interval_seconds)
             delivery.spill_queue()
 
@@ -371,6 +381,11 @@ class _Worker:
     @property
     def _batch_size(self) -> int:
         return self._config.storage.batch_size
+
+    @property
+    def _much(self) -> int:
+        """How many calls in the queue can't wait."""
+        return max(self._config.max_queue_size // 2, self._batch_size)
 
     def _answer(self) -> None:
         for flush in list(self.flushes):
