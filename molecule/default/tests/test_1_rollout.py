@@ -19,7 +19,14 @@ from ansible_collections.llmops.monitoring.molecule.shared.rollout import (
 
 TOKEN = "molecule-5c1f0d8e7b"
 EVENT_STORE_SECRETS = ("owner_password", "writer_password", "reader_password")
-EXPORTERS_SECRETS = ("bearer_token", "vllm_api_key", "litellm_api_key", "langfuse_public_key", "langfuse_secret_key")
+EXPORTERS_SECRETS = (
+    "bearer_token",
+    "vllm_api_key",
+    "litellm_api_key",
+    "langfuse_public_key",
+    "langfuse_secret_key",
+    "llmops_database",
+)
 PROXY = "docker_socket_proxy"
 SERVICES = {
     "prometheus": 65534,
@@ -33,8 +40,9 @@ SERVICES = {
     "vllm-exporter": 65532,
     "litellm-exporter": 65532,
     "langfuse-exporter": 65532,
+    "llmops-exporter": 65532,
 }
-JOBS = ("prometheus", "alertmanager", "node", "gpu", "container", "vllm", "litellm", "langfuse")
+JOBS = ("prometheus", "alertmanager", "node", "gpu", "container", "vllm", "litellm", "langfuse", "llmops")
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +130,7 @@ def test_all_state_is_in_named_volumes(box: Box) -> None:
 
 def test_only_loopback_is_listened_on(box: Box) -> None:
     listeners = {line.split()[3] for line in box.run("ss -Hltn").splitlines()}
-    ports = (9100, 9445, 8080, 9901, 9902, 9903, 23001, 23003, 23005)
+    ports = (9100, 9445, 8080, 9901, 9902, 9903, 9904, 23001, 23003, 23005)
     assert listeners == {f"127.0.0.1:{port}" for port in ports}
 
 
