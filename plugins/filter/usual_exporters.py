@@ -13,8 +13,8 @@ description:
     C(docker_socket_proxy) or by C(exporters_docker_socket); C(gpu) and, with the Docker API or with
     C(exporters_vllm_endpoints), C(vllm) for a host with GPUs; C(vllm) too for any other host with such endpoints;
     C(litellm) for a host with C(exporters_litellm_url), C(langfuse) for one with C(exporters_langfuse_url) or
-    C(exporters_langfuse_database), C(llmops) for one with C(exporters_llmops_database); and what C(exporters_mocked)
-    names, with C(mock), which plays it.
+    C(exporters_langfuse_database), C(llmops) for one with C(exporters_llmops_database) or with the component
+    C(event_store); and what C(exporters_mocked) names, with C(mock), which plays it.
   - A host has GPUs if C(llm_monitor_gpu_library) simulates them, or if it is in the group C(gpu_hosts) and the role
     C(nvidia_toolkit) did not find that there are none. A host that was not looked at, being outside of C(--limit) for
     one, is thus taken for what the inventory says.
@@ -58,6 +58,12 @@ def _reaches_docker(host: Mapping[str, Any]) -> bool:
     return has_proxy or bool(host.get("exporters_docker_socket"))
 
 
+def _has_event_store(host: Mapping[str, Any]) -> bool:
+    components = host.get("llm_monitor_components")
+    is_on = isinstance(components, (list, tuple)) and "event_store" in components
+    return is_on and "monitoring_hosts" in host.get("group_names", ())
+
+
 def mocked_exporters(host: Mapping[str, Any]) -> list[str]:
     """Return the exporters that the mock plays on a host, whose own settings are checked only in its own turn."""
     names = host.get("exporters_mocked")
@@ -74,7 +80,7 @@ def usual_exporters(host: Mapping[str, Any]) -> list[str]:
         "vllm": (has_gpus and reaches_docker) or bool(host.get("exporters_vllm_endpoints")),
         "litellm": bool(host.get("exporters_litellm_url")),
         "langfuse": bool(host.get("exporters_langfuse_url") or host.get("exporters_langfuse_database")),
-        "llmops": bool(host.get("exporters_llmops_database")),
+        "llmops": bool(host.get("exporters_llmops_database")) or _has_event_store(host),
         "mock": bool(mocked),
     }
     return [name for name, is_usual in runs.items() if is_usual or name in mocked]

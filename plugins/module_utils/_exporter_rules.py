@@ -190,8 +190,12 @@ def source_problems(settings: Mapping[str, Any], services: Sequence[str] | None)
     problems = _docker_problems(settings, services, started, sections)
     if "litellm" in asked and not settings.get("exporters_litellm_url"):
         problems.append("exporters_enabled has 'litellm': set exporters_litellm_url, or take it off the list")
-    if "llmops" in asked and not settings.get("exporters_llmops_database"):
-        problems.append("exporters_enabled has 'llmops': set exporters_llmops_database, or take it off the list")
+    has_event_store = services is not None and "event_store" in services
+    if "llmops" in asked and not has_event_store and not settings.get("exporters_llmops_database"):
+        problems.append(
+            "exporters_enabled has 'llmops': set exporters_llmops_database, add event_store to llm_monitor_components, "
+            "or take it off the list"
+        )
     return problems + (_langfuse_problems(settings) if "langfuse" in asked else [])
 
 

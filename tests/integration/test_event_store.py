@@ -9,15 +9,17 @@ import asyncio
 import json
 import re
 import subprocess
+import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import psycopg
 import pytest
-from ansible_collections.llmops.monitoring.tests.integration.programs import free_port
+from ansible_collections.llmops.monitoring.tests.integration.programs import free_port, wait_for
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -132,6 +134,30 @@ def event(number: int) -> MetricEvent:
     )
 
 
+def assert_exporter_tells(store: Store, mark: str, *words: str) -> None:
+    """Run the exporter of event stores beside the store, and wait until its metrics have the words."""
+    keeper = store.compose("ps", "--quiet", "event-store-keeper").decode().strip()
+    image = json.loads(subprocess.check_output(["docker", "inspect", keeper]))[0]["Config"]["Image"]
+    password = quote(store.passwords(mark)["reader"], safe="")
+    database = f"LLM_MONITOR_LLMOPS__DATABASE=postgresql://llmops_reader:{password}@event_store:5432/llmops"
+    port = free_port()
+    options = ["--network", f"{PROJECT}_default", "--publish", f"127.0.0.1:{port}:9904", "--env", database]
+    container = subprocess.check_output(["docker", "run", "--detach", "--rm", *options, image, "llmops"], text=True)
+
+    def tells() -> bool:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=15) as answer:
+                told = answer.read().decode()
+        except OSError:
+            return False
+        return all(word in told for word in words)
+
+    try:
+        wait_for(tells)
+    finally:
+        subprocess.run(["docker", "rm", "--force", container.strip()], check=True, capture_output=True)
+
+
 def test_applications_write_and_dashboards_read(store: Store) -> None:
     store.roll_out("first")
     assert store.verdict() == (0, "")
@@ -141,6 +167,8 @@ def test_applications_write_and_dashboards_read(store: Store) -> None:
     assert store.ids("first") == kept
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         store.ask("writer", "first", "SELECT * FROM metric_events")
+
+    assert_exporter_tells(store, "first", "llm_monitor_llmops_up 1\n", PLANTED)
 
     # Nobody gets in without a password, the superuser not even with one.
     for user in ("postgres", "llmops_owner", "llmops_writer", "nobody"):
@@ -176,7 +204,7 @@ def test_applications_write_and_dashboards_read(store: Store) -> None:
     assert "the event store is in order" in {line["event"] for line in lines}
 
 
-def test_processes_have_no_power(store: Store) -> None:
+def test_processes_have_no_power_and_one_that_is_missed_is_told_of(store: Store) -> None:
     store.roll_out("first")
     for service in ("event_store", "event-store-keeper"):
         container = store.compose("ps", "--quiet", service).decode().strip()
@@ -189,6 +217,10 @@ def test_processes_have_no_power(store: Store) -> None:
         shown = json.dumps(found) + Path(f"/proc/{found['State']['Pid']}/cmdline").read_text()
         shown += Path(f"/proc/{found['State']['Pid']}/environ").read_text()
         assert "first'" not in shown
+    store.compose("stop", "event_store")
+    ended, told = store.verdict()
+    assert ended == 1
+    assert "llmops_writer finds no event store" in told
 
 
 def test_a_dump_is_restored_into_an_empty_store(store: Store) -> None:
@@ -209,14 +241,6 @@ def test_a_dump_is_restored_into_an_empty_store(store: Store) -> None:
     assert store.ids("first") == [f"{number:032x}" for number in (1, 2)]
     store.write("first", event(2), event(3))
     assert len(store.ids("first")) == 3
-
-
-def test_a_store_that_lost_what_it_needs_is_told_of(store: Store) -> None:
-    store.roll_out("first")
-    store.compose("stop", "event_store")
-    status, told = store.verdict()
-    assert status == 1
-    assert "llmops_writer finds no event store" in told
 
 
 def certificate() -> tuple[str, str]:

@@ -155,3 +155,23 @@ def test_days_that_the_keeper_refuses_change_nothing(placed: Callable[..., Any])
     with pytest.raises(AssertionError, match="RETENTION_DAYS is '0': must be a whole number of days") as refusal:
         placed(**SECRETS, event_store_retention_days=0)
     assert "changed=0" in str(refusal.value)
+
+
+def test_the_exporter_beside_it_reads_it_as_the_reader(place: Place, tmp_path: Path) -> None:
+    password = "sw0rdfish/@:%?#+reader"
+    components = ["event_store", "exporters", "docker_socket_proxy"]
+    given = {**SECRETS, "event_store_reader_password": password}
+    placed = place("exporters", llm_monitor_components=components, **given)
+    url = (placed.secrets / "llmops_database").read_text()
+    assert url == "postgresql://llmops_reader:sw0rdfish%2F%40%3A%25%3F%23%2Breader@event_store:5432/llmops"
+    services = composed(placed)["services"]
+    assert "/run/secrets/llmops_database" in mounts(services["llmops-exporter"])
+    assert [name for name, service in services.items() if "llmops_database" in str(service)] == ["llmops-exporter"]
+    assert "sw0rdfish" not in placed.printed
+
+
+def test_an_event_store_that_is_named_goes_before_the_own(place: Place) -> None:
+    url = "postgresql://reader:sw0rdfish@events-db:5432/events"
+    components = ["event_store", "exporters", "docker_socket_proxy"]
+    placed = place("exporters", llm_monitor_components=components, exporters_llmops_database=url, **SECRETS)
+    assert (placed.secrets / "llmops_database").read_text() == url

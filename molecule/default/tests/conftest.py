@@ -20,5 +20,5 @@ def planted() -> dict[str, str]:
     """Secrets, by the name of their variable."""
     hosts = Path(__file__).resolve().parents[1] / "inventory/hosts.yml"
     settings = yaml.safe_load(hosts.read_text(encoding="utf-8"))["all"]["children"]["monitoring_hosts"]["vars"]
-    secrets = {name: value for name, value in settings.items() if name.endswith(("_key", "_token"))}
+    secrets = {name: value for name, value in settings.items() if name.endswith(("_key", "_token", "_password"))}
     return {**secrets, "webhook": settings["alertmanager_receivers"][0]["webhook_configs"][0]["url"]}

@@ -18,20 +18,31 @@ from ansible_collections.llmops.monitoring.molecule.shared.rollout import (
 )
 
 TOKEN = "molecule-5c1f0d8e7b"
-EXPORTERS_SECRETS = ("bearer_token", "vllm_api_key", "litellm_api_key", "langfuse_public_key", "langfuse_secret_key")
+EVENT_STORE_SECRETS = ("owner_password", "writer_password", "reader_password")
+EXPORTERS_SECRETS = (
+    "bearer_token",
+    "vllm_api_key",
+    "litellm_api_key",
+    "langfuse_public_key",
+    "langfuse_secret_key",
+    "llmops_database",
+)
 PROXY = "docker_socket_proxy"
 SERVICES = {
     "prometheus": 65534,
     "alertmanager": 65534,
     PROXY: 65532,
+    "event_store": 999,
+    "event-store-keeper": 999,
     "node-exporter": 65532,
     "gpu-exporter": 65532,
     "container-exporter": 65532,
     "vllm-exporter": 65532,
     "litellm-exporter": 65532,
     "langfuse-exporter": 65532,
+    "llmops-exporter": 65532,
 }
-JOBS = ("prometheus", "alertmanager", "node", "gpu", "container", "vllm", "litellm", "langfuse")
+JOBS = ("prometheus", "alertmanager", "node", "gpu", "container", "vllm", "litellm", "langfuse", "llmops")
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +121,7 @@ def test_compose_shows_the_whole_system(box: Box) -> None:
 
 def test_all_state_is_in_named_volumes(box: Box) -> None:
     # The proxy's socket is in memory.
-    data = {"llm-monitor_prometheus-data", "llm-monitor_alertmanager-data"}
+    data = {"llm-monitor_prometheus-data", "llm-monitor_alertmanager-data", "llm-monitor_event-store-data"}
     assert box.volumes() == {*data, "llm-monitor_docker-socket-proxy"}
 
 
@@ -119,7 +130,7 @@ def test_all_state_is_in_named_volumes(box: Box) -> None:
 
 def test_only_loopback_is_listened_on(box: Box) -> None:
     listeners = {line.split()[3] for line in box.run("ss -Hltn").splitlines()}
-    ports = (9100, 9445, 8080, 9901, 9902, 9903, 23001, 23003)
+    ports = (9100, 9445, 8080, 9901, 9902, 9903, 9904, 23001, 23003, 23005)
     assert listeners == {f"127.0.0.1:{port}" for port in ports}
 
 
@@ -133,16 +144,17 @@ def test_folders_and_files_have_their_modes(box: Box) -> None:
     assert modes["compose.yaml"] == ("644", 0)
     assert modes[".last-good"] == ("700", 0)
     assert modes["secrets"] == ("700", 0)
-    for service in ("prometheus", "alertmanager", "exporters", PROXY):
+    for service in ("prometheus", "alertmanager", "exporters", "event_store", PROXY):
         assert modes[service] == ("755", 0)
         assert modes[f"{service}/compose.yaml"] == ("644", 0)
     secrets = {path: mode for path, mode in modes.items() if path.startswith("secrets/")}
-    owners = {"alertmanager": 65534, PROXY: 0, "exporters": 65532, "prometheus": 65534}
+    owners = {"alertmanager": 65534, PROXY: 0, "event_store": 999, "exporters": 65532, "prometheus": 65534}
     folders = {path: mode for path, mode in secrets.items() if path.count("/") == 1}
     assert folders == {f"secrets/{service}": ("700", owner) for service, owner in owners.items()}
     files = {path: mode for path, mode in secrets.items() if path not in folders}
     assert files == {
         "secrets/alertmanager/operations-webhook_configs-0-url": ("600", 65534),
+        **{f"secrets/event_store/{name}": ("600", 999) for name in EVENT_STORE_SECRETS},
         **{f"secrets/exporters/{name}": ("600", 65532) for name in EXPORTERS_SECRETS},
         "secrets/prometheus/exporters_bearer_token": ("600", 65534),
     }
@@ -179,7 +191,8 @@ def test_container_is_contained(containers: dict[str, dict[str, Any]], service: 
     mounts = {mount["Destination"]: mount for mount in container["Mounts"]}
     sockets = [mount for mount in mounts.values() if mount["Source"].endswith("docker.sock")]
     assert len(sockets) == (1 if service == PROXY else 0)
-    writable = {"/prometheus", "/alertmanager"} if service != PROXY else {"/run/docker-proxy"}
+    writable = {"/prometheus", "/alertmanager", "/var/lib/postgresql/data"}
+    writable = writable if service != PROXY else {"/run/docker-proxy"}
     assert {path for path, mount in mounts.items() if mount["RW"]} <= writable
 
 
@@ -265,3 +278,10 @@ def test_prometheus_holds_what_langfuse_has_counted(box: Box) -> None:
     assert box.value(f"llm_monitor_langfuse_up{{{labels}}}") == 1
     # Of the stand-in's project, where time passes.
     assert 0 < box.value(f'llm_monitor_langfuse_traces{{window="24h",{labels}}}') <= 120
+
+
+def test_event_store_has_days_for_what_applications_report(box: Box) -> None:
+    query = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'public.metric_events'::regclass"
+    told = box.run("docker exec llm-monitor-event_store-1 psql --username=postgres -tAc %s llmops", query)
+    # Today and three days more; another one when midnight has passed since.
+    assert int(told) in (4, 5)

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from ansible_collections.llmops.monitoring.molecule.shared.rollout import ALERTMANAGER, PROMETHEUS, Box
 
-EXPORTERS = {"node": 9100, "gpu": 9445, "container": 8080, "litellm": 9901, "vllm": 9902, "langfuse": 9903}
+EXPORTERS = {
+    "node": 9100,
+    "gpu": 9445,
+    "container": 8080,
+    "litellm": 9901,
+    "vllm": 9902,
+    "langfuse": 9903,
+    "llmops": 9904,
+}
 PLACES = "/etc /home /opt /root /srv /tmp /var/log /var/tmp"
 FOLDERS = ("/opt/llm-monitor/secrets/", "/opt/llm-monitor/.last-good/secrets/")
 
@@ -34,7 +42,8 @@ def test_secrets_are_in_files_of_their_own(box: Box, planted: dict[str, str]) ->
         assert len(found) >= 2
         assert [path for path in found if not path.startswith(FOLDERS)] == []
     modes = box.run(f"find {' '.join(FOLDERS)} -type f -printf '%m\\n'").split()
-    assert len(modes) == 2 * (len(planted) + 1)  # Prometheus and the exporters each have the token.
+    # Prometheus and the exporters each have the token, the event store and its exporter each the reader's password.
+    assert len(modes) == 2 * (len(planted) + 2)
     assert set(modes) == {"600"}
 
 

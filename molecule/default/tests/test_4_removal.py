@@ -9,6 +9,7 @@ from ansible_collections.llmops.monitoring.molecule.shared.rollout import ALERTM
 VOLUMES = {
     "llm-monitor_prometheus-data",
     "llm-monitor_alertmanager-data",
+    "llm-monitor_event-store-data",
     "llm-monitor_docker-socket-proxy",
 }
 SILENCE = {
@@ -47,7 +48,7 @@ def test_uninstall_keeps_the_data(box: Box, roll_out: Rollout) -> None:
 def test_images_can_be_brought_alone(box: Box, roll_out: Rollout) -> None:
     box.run("docker images --quiet | xargs docker image rm --force")
     roll_out.succeeds("images.yml")
-    assert len(box.run("docker images --quiet").split()) == 4
+    assert len(box.run("docker images --quiet").split()) == 5
     assert box.containers() == {}
     assert not box.os.file("/opt/llm-monitor").exists
 

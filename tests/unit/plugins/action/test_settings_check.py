@@ -595,6 +595,7 @@ RIGHT: dict[str, dict[str, Any]] = {
         "event_store_certificate_key": KEY,
         "event_store_owner_password": f"{SECRET}'%:/@",
     },
+    "events-and-their-exporter": {"llm_monitor_components": ["event_store", "exporters", "docker_socket_proxy"]},
     "no-events": {"event_store_listen_address": "0.0.0.0", "event_store_writer_password": ""},
     "loki-on-s3": {
         "loki_s3_bucket": "logs",

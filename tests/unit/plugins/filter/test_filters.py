@@ -157,6 +157,20 @@ def test_a_service_that_the_inventory_names_has_its_exporter(variable: str, valu
     assert usual_exporters({variable: value and type(value)()}) == EVERYWHERE
 
 
+@pytest.mark.parametrize(
+    ("components", "groups", "expected"),
+    [
+        (["exporters", "docker_socket_proxy", "event_store"], ["monitoring_hosts"], [*EVERYWHERE, "llmops"]),
+        (["exporters", "docker_socket_proxy"], ["monitoring_hosts"], EVERYWHERE),
+        (["exporters", "docker_socket_proxy", "event_store"], [], EVERYWHERE),
+    ],
+)
+def test_an_event_store_has_its_exporter_where_it_runs(
+    components: list[str], groups: list[str], expected: list[str]
+) -> None:
+    assert usual_exporters({"llm_monitor_components": components, "group_names": groups}) == expected
+
+
 def test_what_is_mocked_runs_whatever_the_host_has() -> None:
     assert usual_exporters({"exporters_mocked": ["langfuse", "gpu"]}) == [
         "node",
