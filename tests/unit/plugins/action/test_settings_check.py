@@ -148,7 +148,12 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
         ["loki_s3_from is 'next week'", "such as '2026-12-01'"],
     ),
     "loki-alone": (
-        {"loki_target": "read", "loki_ring_members": ["10.0.0.1"], "loki_ring_address": "10.0.0.1"},
+        {
+            "llm_monitor_components": ["loki"],
+            "loki_target": "read",
+            "loki_ring_members": ["10.0.0.1"],
+            "loki_ring_address": "10.0.0.1",
+        },
         ["loki_target is read", "needs loki_s3_bucket and loki_backend_address"],
     ),
     "loki-ring-on-loopback": (
@@ -610,6 +615,7 @@ RIGHT: dict[str, dict[str, Any]] = {
         "loki_ring_members": ["10.0.0.1", "10.0.0.2", "10.0.0.3"],
         "loki_ring_address": "10.0.0.1",
         "loki_backend_address": "10.0.0.2",
+        "alloy_loki_url": "https://logs.example.com",
     },
     "alloy": {
         "alloy_loki_url": "https://loki.example.com",

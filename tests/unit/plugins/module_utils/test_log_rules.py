@@ -56,3 +56,35 @@ def test_only_a_day_to_come_begins_a_period(day: Any) -> None:
     assert problem.startswith(f"loki_s3_from is {str(day)!r}: must be a day")
     assert rules.loki_problems({**settings, "loki_s3_from": "2026-12-01"}, ["loki"]) == []
     assert rules.loki_problems(settings, ["prometheus"]) == []
+
+
+PART = {
+    "loki_s3_bucket": "logs",
+    "loki_ring_members": ["10.0.0.1"],
+    "loki_ring_address": "10.0.0.1",
+    "loki_backend_address": "10.0.0.3",
+}
+
+
+@pytest.mark.parametrize(
+    ("target", "services", "words"),
+    [
+        ("read", ["loki", "alloy"], "which takes no log lines"),
+        ("backend", ["loki", "alloy"], "which takes no log lines"),
+        ("write", ["loki", "alloy", "grafana"], "which answers no questions"),
+        ("backend", ["loki", "grafana"], "which answers no questions"),
+    ],
+)
+def test_a_part_of_loki_is_not_asked_for_what_another_does(target: str, services: list[str], words: str) -> None:
+    (problem,) = rules.loki_problems({**PART, "loki_target": target}, services)
+    assert problem.startswith(f"loki_target is {target}, {words}")
+
+
+@pytest.mark.parametrize(
+    ("target", "services"),
+    [("write", ["loki", "alloy"]), ("read", ["loki", "grafana"]), ("backend", ["loki"]), ("all", ["loki", "alloy"])],
+)
+def test_a_part_of_loki_serves_what_it_can(target: str, services: list[str]) -> None:
+    assert rules.loki_problems({**PART, "loki_target": target}, services) == []
+    proxied = {**PART, "loki_target": "read", "alloy_loki_url": "https://logs.example.com"}
+    assert rules.loki_problems(proxied, ["loki", "alloy", "grafana"]) == []
