@@ -108,11 +108,11 @@ def _complaint(name: str, value: Any) -> str:
 
 
 def _is_secret(name: str, value: Any) -> bool:
-    """Tell whether a value must not lie open. Paths, such as those of keys, are none, nor are flags."""
+    """Tell whether a value must not lie open; a flag may. A path of a secret does no harm in a file."""
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         return False
     text = str(value)
-    if not text or text.startswith("/") or _REFERENCE.fullmatch(text):
+    if not text or _REFERENCE.fullmatch(text):
         return False
     return bool(_SECRET_NAME.search(name.lower()) or _SECRET_WITHIN.search(text))
 

@@ -165,6 +165,10 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"alloy_loki_username": "shipper"},
         ["alloy_loki_username and alloy_loki_password go together"],
     ),
+    "alloy-password-with-a-line-break": (
+        {"alloy_loki_username": "shipper", "alloy_loki_password": f"{SECRET}\n"},
+        ["alloy_loki_password has a value that is not shown here", "quote it if it is a number"],
+    ),
     "alloy-url-with-a-password": ({"alloy_loki_url": f"https://u:{SECRET}@loki"}, ["alloy_loki_url", "without user"]),
     "alloy-without-the-proxy": (
         {"llm_monitor_components": ["loki", "alloy"], "alloy_containers": True},
@@ -620,7 +624,7 @@ RIGHT: dict[str, dict[str, Any]] = {
     "alloy": {
         "alloy_loki_url": "https://loki.example.com",
         "alloy_loki_username": "shipper",
-        "alloy_loki_password": SECRET,
+        "alloy_loki_password": "of my own",
         "alloy_files": [{"path": "/var/log/nginx/*.log", "service": "nginx"}],
         "alloy_scrub_rules": [{"expression": "customer=(\\d+)", "replace": "<customer>"}],
     },
