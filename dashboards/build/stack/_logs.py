@@ -152,8 +152,8 @@ def _lines_that_alloy_does_not_send() -> Panel:
             "{{instance}}: tried again",
         ),
         face=Face(
-            "In a second, by reason. too_old: written long before Alloy came; ingester_error: Loki refuses it for good; "
-            "what is tried again is not lost yet.",
+            "In a second, by reason. too_old: written long before Alloy came; ingester_error: Loki refuses it for "
+            "good; what is tried again is not lost yet.",
             "cps",
             "Alloy sends every line.",
             least=0,
