@@ -31,13 +31,13 @@ def is_loopback(address: Any) -> bool:
         return False
 
 
-def _is_any(address: Any) -> bool:
-    """Tell whether an address stands for all of a host's, or is none."""
+def _is_of_network(address: Any) -> bool:
+    """Tell whether an address is a single one of the network, and not all of a host's."""
     try:
         found = ipaddress.ip_address(str(address).strip("[]"))
     except ValueError:
-        return True
-    return found.is_unspecified or found.is_loopback
+        return False
+    return not found.is_unspecified and not found.is_loopback
 
 
 def runs(component: str, host: Mapping[str, Any]) -> bool:
@@ -50,7 +50,7 @@ def runs(component: str, host: Mapping[str, Any]) -> bool:
 
 def address_of(name: str, host: Mapping[str, Any], listens_on: Any) -> str:
     """Return the address at which other hosts reach what listens on an address of a host, fit for a URL."""
-    own = "" if _is_any(listens_on) else listens_on
+    own = listens_on if _is_of_network(listens_on) else ""
     address = str(host.get("exporters_scrape_address") or own or host.get("ansible_host") or name)
     return f"[{address}]" if ":" in address and not address.startswith("[") else address
 
