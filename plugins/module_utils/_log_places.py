@@ -61,8 +61,16 @@ def loki_listens_on(host: Mapping[str, Any]) -> str:
 
 
 def loki_host(hosts: Hosts, monitoring_hosts: Sequence[str]) -> str | None:
-    """Return the name of the first monitoring host that runs Loki."""
-    return next((name for name in monitoring_hosts if runs("loki", hosts[name])), None)
+    """Return the name of the first monitoring host whose Loki takes log lines; of several hosts' parts some don't."""
+    takes_lines = ("all", "write")
+    return next(
+        (
+            name
+            for name in monitoring_hosts
+            if runs("loki", hosts[name]) and (hosts[name].get("loki_target") or "all") in takes_lines
+        ),
+        None,
+    )
 
 
 def loki_url(hosts: Hosts, monitoring_hosts: Sequence[str]) -> str:

@@ -153,8 +153,8 @@ def reach_problems(
     name = _log_places.loki_host(hosts, monitoring_hosts)
     if name is None:
         return [
-            "alloy is among llm_monitor_components, but no monitoring host runs loki: set alloy_loki_url, or take "
-            "alloy off the list"
+            "alloy is among llm_monitor_components, but no monitoring host runs a loki that takes log lines: set "
+            "alloy_loki_url, or take alloy off the list"
         ]
     address = _log_places.loki_listens_on(hosts[name])
     if not _log_places.is_loopback(address):

@@ -433,6 +433,8 @@ def test_every_reason_of_a_failure_has_words() -> None:
 def test_logs_go_to_the_first_monitoring_host_that_runs_loki(host: dict[str, Any], expected: str) -> None:
     assert loki_url({"watch": host}, ["watch"]) == expected
     assert loki_url({"none": {"llm_monitor_components": []}, "watch": host}, ["none", "watch"]) == expected
+    part = {**host, "loki_target": "backend"}
+    assert loki_url({"part": part, "watch": {**host, "loki_target": "write"}}, ["part", "watch"]) == expected
     assert loki_url({}, []) == ""
 
 

@@ -44,9 +44,14 @@ def test_who_sends_no_logs_or_knows_a_way_needs_none() -> None:
 
 
 def test_logs_need_somebody_who_takes_them() -> None:
-    for watcher in (None, {"llm_monitor_components": ["prometheus"]}, {"llm_monitor_image_source": "distro"}):
+    for watcher in (
+        None,
+        {"llm_monitor_components": ["prometheus"]},
+        {"llm_monitor_image_source": "distro"},
+        {"loki_target": "read", "loki_listen_address": "10.0.0.20"},
+    ):
         (problem,) = problems(watcher)
-        assert "no monitoring host runs loki: set alloy_loki_url" in problem
+        assert "no monitoring host runs a loki that takes log lines: set alloy_loki_url" in problem
 
 
 @pytest.mark.parametrize("day", ["20261201", "2026-13-01", "2024-01-01", "2026-12-1", "2026-12-01 ", 20261201, "soon"])
