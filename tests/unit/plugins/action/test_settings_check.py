@@ -165,6 +165,10 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"alloy_loki_username": "shipper"},
         ["alloy_loki_username and alloy_loki_password go together"],
     ),
+    "events-on-another-debian": (
+        {**EVENTS, "llm_monitor_image_source": "distro", "llm_monitor_debian_suite": "bookworm"},
+        ["llm_monitor_debian_suite is 'bookworm'", "only trixie has a package", "take event_store off"],
+    ),
     "alloy-password-with-a-line-break": (
         {"alloy_loki_username": "shipper", "alloy_loki_password": f"{SECRET}\n"},
         ["alloy_loki_password has a value that is not shown here", "quote it if it is a number"],
@@ -628,7 +632,7 @@ RIGHT: dict[str, dict[str, Any]] = {
         "alloy_files": [{"path": "/var/log/nginx/*.log", "service": "nginx"}],
         "alloy_scrub_rules": [{"expression": "customer=(\\d+)", "replace": "<customer>"}],
     },
-    "distro-unasked": {"llm_monitor_image_source": "distro"},
+    "distro-unasked": {"llm_monitor_image_source": "distro", "llm_monitor_debian_suite": "bookworm"},
     "event-store": {"exporters_llmops_database": f"postgresql://r:{SECRET}@events-db:5432/events?sslmode=require"},
     "announcement": {"llm_monitor_announcements": [ANNOUNCED, {**ANNOUNCED, "id": "b", "models": ["llama"]}]},
     "registered": {"__prometheus_result": {"changed": True}},
