@@ -2,12 +2,13 @@
 
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from prometheus_client import REGISTRY
+from prometheus_client import REGISTRY, Gauge
 
 from llmops_monitoring import (
     BackendError,
@@ -204,6 +205,33 @@ def test_metrics_are_in_the_registry_while_it_runs() -> None:
     assert REGISTRY.get_sample_value("llmops_written_total") == 1
     shutdown()
     assert told() is None
+
+
+def test_monitor_with_metrics_ends_twice() -> None:
+    monitor = initialize_monitoring(settings(expose_metrics=True), backend=Kept())
+    assert monitor is not None
+    assert monitor.stop()
+    assert monitor.stop()
+    assert shutdown()
+
+
+def test_metrics_that_somebody_else_has_begin_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    gauge = Gauge("llmops_written_total", "Somebody else's.")
+    threads = threading.active_count()
+    try:
+        assert initialize_monitoring(settings(expose_metrics=True), backend=Kept()) is None
+    finally:
+        REGISTRY.unregister(gauge)
+    assert threading.active_count() == threads
+    assert work() == "two words"
+    assert "Duplicated timeseries" in str(health_check().last_error)
+    assert "nothing is measured" in caplog.text
+
+
+def test_metrics_that_are_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "llmops_monitoring.metrics", None)
+    with pytest.raises(BackendError, match=r"is llmops-monitoring\[prometheus\] installed\?"):
+        initialize_monitoring(settings(expose_metrics=True, fail_silently=False), backend=Kept())
 
 
 def test_transport_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """What the decorator tells of calls of every kind."""
 
 import asyncio
+import inspect
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -103,11 +104,27 @@ def test_objects_that_can_be_called(memory: Memory) -> None:
     assert [event.operation_name for event in memory.events] == ["Service", "pow"]
 
 
+def test_what_an_object_calls_func_is_not_what_it_does(memory: Memory) -> None:
+    class Tool:
+        func = staticmethod(len)
+
+        async def __call__(self) -> int:
+            return 3
+
+    for one in (Tool(), partial(Tool())):
+        decorated: Any = monitor_llm(one)
+        assert inspect.iscoroutinefunction(decorated)
+        assert asyncio.run(decorated()) == 3
+    assert memory.events[0].operation_name.endswith("Tool")
+
+
 def test_nothing_is_measured_where_it_is_switched_off(memory: Memory) -> None:
     def function() -> int:
         return 1
 
     assert monitor_llm(enabled=False)(function) is function
+    direct: Any = monitor_llm
+    assert direct(function, enabled=False) is function
     assert not memory.events
 
 

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping
-from functools import wraps
+from functools import partial, wraps
 from time import perf_counter
 from types import coroutine
 from typing import Any, TypeVar, overload
@@ -62,6 +62,9 @@ def monitor_llm(
         custom_attributes: What each event of this function carries along.
         enabled: Whether to decorate at all.
     """
+    direct = callable(operation_name) or isinstance(operation_name, (staticmethod, classmethod))
+    if not enabled:
+        return operation_name if direct else lambda function: function
     options = Options(
         operation_type=operation_type,
         measure_text=measure_text,
@@ -71,10 +74,8 @@ def monitor_llm(
         trace_id_from=trace_id_from,
         custom_attributes=dict(custom_attributes or {}),
     )
-    if callable(operation_name) or isinstance(operation_name, (staticmethod, classmethod)):
+    if direct:
         return _decorate(operation_name, None, options)
-    if not enabled:
-        return lambda function: function
     return lambda function: _decorate(function, operation_name, options)
 
 
@@ -86,7 +87,9 @@ def _decorate(function: Any, name: str | None, options: Options) -> Any:
         return function
     source = Source(function, name, options)
     # An object that can be called is what its method is.
-    kind = function if inspect.isroutine(function) else getattr(function, "func", function.__call__)
+    kind: Any = function.func if isinstance(function, partial) else function
+    if not inspect.isroutine(kind):
+        kind = kind.__call__
     if inspect.isasyncgenfunction(kind):
         return wrap_async_generator(function, source)
     if inspect.iscoroutinefunction(kind):
