@@ -286,3 +286,28 @@ def test_forked_child_counts_from_zero() -> None:
         assert told.read() == "(0, 0, True, 1)"
     os.waitpid(child, 0)
     assert health_check().counters["written"] == 1
+
+
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+def test_forked_child_without_a_backend_counts_what_it_drops() -> None:
+    class Named(Kept):
+        def __init__(self, config: StorageConfig, *, name: str) -> None:
+            super().__init__(config)
+            self.name = name
+
+    initialize_monitoring(settings(), backend=Named(StorageConfig(), name="mine"))
+    work()
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            work()
+            os.write(writer, repr((work(), dict(health_check().dropped))).encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as told:
+        assert told.read() == "('two words', {'stopped': 2})"
+    os.waitpid(child, 0)
+    assert flush()
+    assert health_check().counters["written"] == 1

@@ -7,9 +7,10 @@ from threading import RLock
 from typing import TYPE_CHECKING, Final
 
 from llmops_monitoring.config import MonitorConfig
+from llmops_monitoring.instrumentation.active import ACTIVE
 from llmops_monitoring.instrumentation.making import EventMaker
 from llmops_monitoring.instrumentation.problems import Problems, logger
-from llmops_monitoring.instrumentation.recorder import ACTIVE, Recorder
+from llmops_monitoring.instrumentation.recorder import Recorder
 from llmops_monitoring.storage.base import StorageBackend
 from llmops_monitoring.storage.finding import BackendError, backend_class
 from llmops_monitoring.transport import lifecycle

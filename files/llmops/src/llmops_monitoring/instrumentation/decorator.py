@@ -7,9 +7,9 @@ from time import perf_counter
 from types import coroutine
 from typing import Any, TypeVar, overload
 
+from llmops_monitoring.instrumentation.active import ACTIVE
 from llmops_monitoring.instrumentation.context import CURRENT, restore
 from llmops_monitoring.instrumentation.problems import logger
-from llmops_monitoring.instrumentation.recorder import ACTIVE
 from llmops_monitoring.instrumentation.source import Collectors, Options, Source, Wanted
 from llmops_monitoring.instrumentation.streams import wrap_async_generator, wrap_generator
 

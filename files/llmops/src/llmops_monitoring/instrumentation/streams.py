@@ -12,11 +12,12 @@ from types import TracebackType
 from typing import Any, Final, Literal
 
 from llmops_monitoring.event import StreamMetrics
+from llmops_monitoring.instrumentation.active import ACTIVE
 from llmops_monitoring.instrumentation.collectors.text import Text, texts
 from llmops_monitoring.instrumentation.collectors.tokens import Tokens
 from llmops_monitoring.instrumentation.context import CURRENT, Entered, Frame, restore
 from llmops_monitoring.instrumentation.noting import OUTPUT, PLAIN, Noted
-from llmops_monitoring.instrumentation.recorder import ACTIVE, Recorder
+from llmops_monitoring.instrumentation.recorder import Recorder
 from llmops_monitoring.instrumentation.source import Args, Kwargs, Source
 from llmops_monitoring.instrumentation.values import items, read
 
