@@ -5,6 +5,7 @@ import inspect
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -245,6 +246,21 @@ def test_content_is_masked_when_it_is_wanted(measuring: Measuring) -> None:
     assert memory.event.custom_attributes == {
         "content.input": {"question": "is it ****?", "args[2]": ["****", 1], "card": "****"},
         "content.output": "card ****",
+    }
+
+
+def test_names_within_content_and_paths_are_masked_too(measuring: Measuring) -> None:
+    memory = measuring(capture_content=True, mask=lambda text: text.replace("4711", "****"))
+
+    @monitor_llm("ask")
+    def ask(cards: object, path_4711: object) -> object:
+        return {"answers": cards, "path": path_4711}
+
+    ask({"4711": {"4711": 1}}, Path("/home/4711"))
+    cards = {"****": {"****": 1}}
+    assert memory.event.custom_attributes == {
+        "content.input": {"cards": cards, "path_4711": "/home/****"},
+        "content.output": {"answers": cards, "path": "/home/****"},
     }
 
 
