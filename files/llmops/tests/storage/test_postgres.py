@@ -196,6 +196,13 @@ def test_a_writer_without_a_store_says_what_it_lacks(server: Postgres, database:
         run(f"postgresql://lonely_{name}:{password}@127.0.0.1:{server.port}/{name}")
 
 
+@pytest.mark.parametrize("told", ["me:secret@host/events", "postgresql://me:secret@h:x=/a?b=c"])
+def test_a_string_that_cannot_be_read_is_not_told(told: str) -> None:
+    with pytest.raises(psycopg.Error) as error:
+        run(told)
+    assert "secret" not in str(error.getrepr(style="short"))
+
+
 @pytest.mark.parametrize(
     "fields",
     [

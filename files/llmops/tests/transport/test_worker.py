@@ -127,6 +127,39 @@ def test_a_poisoned_event_is_dropped_and_its_batch_goes_through(
     assert transport.stats().dropped == {"rejected": 3}
 
 
+def test_poison_is_no_reason_to_call_a_backend_ill(started: Started) -> None:
+    backend = Recorder()
+    backend.poisoned = {0, 1, 2}
+    transport = started(backend)
+    put(transport, 0, 1, 2)
+    wait_for(lambda: transport.stats().dropped == {"rejected": 3})
+    assert transport.stats().healthy
+    assert transport.stats().last_error == "RejectedError: poisoned"
+
+
+class UnspeakableError(Exception):
+    """Can't be told."""
+
+    def __str__(self) -> str:
+        raise ValueError
+
+    __repr__ = __str__
+
+
+def test_an_outage_is_told_once_and_whatever_its_error_is(
+    started: Started, caplog: pytest.LogCaptureFixture
+) -> None:
+    backend = Recorder()
+    backend.poisoned = {3}
+    backend.reject = UnspeakableError
+    transport = started(backend, max_retries=2)
+    put(transport, *range(10))
+    wait_for(lambda: transport.stats().dropped == {"rejected": 1})
+    assert sorted(backend.numbers) == sorted(set(range(10)) - {3})
+    told = "The backend takes nothing: UnspeakableError: it can't be told (10 calls)"
+    assert [one for one in caplog.messages if "takes nothing" in one] == [told]
+
+
 @pytest.mark.parametrize("spill", [False, True])
 def test_poison_is_found_in_a_backend_that_does_not_tell_it_from_an_outage(
     started: Started, *, spill: bool
