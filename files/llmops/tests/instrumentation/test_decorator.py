@@ -2,7 +2,7 @@
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -130,7 +130,7 @@ def test_nothing_is_measured_where_it_is_switched_off(memory: Memory) -> None:
 
 
 def test_nothing_is_measured_without_a_monitor() -> None:
-    def chunks() -> Iterator[int]:
+    def chunks() -> Generator[int, int]:
         got = yield 1
         yield got
 

@@ -6,6 +6,7 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
+from pydantic import SecretStr
 
 from llmops_monitoring.config import StorageConfig
 from llmops_monitoring.event import MetricEvent, TokenMetrics
@@ -25,7 +26,8 @@ NAMES = migrations.Names("public", "metric_events")
 
 
 def config(database: str, **given: Any) -> StorageConfig:
-    return StorageConfig(backend="postgres", connection_string=database, **given)
+    told = SecretStr(database)
+    return StorageConfig(backend="postgres", connection_string=told, **given)
 
 
 def run(database: str, *steps: Step, **given: Any) -> None:
@@ -47,7 +49,7 @@ def write(*events: MetricEvent) -> Step:
 
 def ask(database: str, statement: str) -> list[tuple[Any, ...]]:
     with psycopg.connect(database, autocommit=True) as connection:
-        return connection.execute(statement).fetchall()  # type: ignore[arg-type]
+        return connection.execute(statement).fetchall()
 
 
 def ids(database: str, table: str = "metric_events") -> list[int]:
