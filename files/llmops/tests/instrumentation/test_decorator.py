@@ -4,7 +4,7 @@ import asyncio
 import inspect
 from collections.abc import AsyncIterator, Generator
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import cached_property, partial, singledispatchmethod
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -103,6 +103,20 @@ def test_objects_that_can_be_called(memory: Memory) -> None:
     assert monitor_llm(Service())(7) == 7
     assert monitor_llm(partial(pow, 2))(3) == 8
     assert [event.operation_name for event in memory.events] == ["Service", "pow"]
+
+
+def test_what_is_no_function_stays_what_it_is(caplog: pytest.LogCaptureFixture) -> None:
+    measured: Any = monitor_llm
+
+    class Holder:
+        one = measured(property(lambda _: 1))
+        two = measured("two")(cached_property(lambda _: 2))
+        three = measured(singledispatchmethod(lambda _, given: given))
+
+    Holder.__dict__["two"].__set_name__(Holder, "two")
+    holder = Holder()
+    assert (holder.one, holder.two, holder.three(3)) == (1, 2, 3)
+    assert caplog.text.count("is no function; it is left as it is") == 3
 
 
 def test_what_an_object_calls_func_is_not_what_it_does(memory: Memory) -> None:

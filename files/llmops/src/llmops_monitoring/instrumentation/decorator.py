@@ -62,7 +62,8 @@ def monitor_llm(
         custom_attributes: What each event of this function carries along.
         enabled: Whether to decorate at all.
     """
-    direct = callable(operation_name) or isinstance(operation_name, (staticmethod, classmethod))
+    # A property has no parentheses either, and must stay what it is.
+    direct = callable(operation_name) or hasattr(type(operation_name), "__get__")
     if not enabled:
         return operation_name if direct else lambda function: function
     options = Options(
