@@ -138,6 +138,6 @@ class Complaints:
         self._count += count
         now = time.monotonic()
         if now >= self._next:
-            _LOG.warning("%s (%d calls)", message, self._count)
+            _LOG.warning("%s%s", message, f" ({self._count} calls)" if self._count else "")
             self._next = now + self._every
             self._count = 0
