@@ -77,6 +77,23 @@ def test_without_a_thread_nothing_is_delivered_but_all_is_stopped() -> None:
     assert not transport.stats().running
 
 
+def test_who_debugs_the_application_is_not_told_of_the_worker(
+    started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONASYNCIODEBUG", "1")
+    debugged = []
+
+    class Asks(Recorder):
+        async def write_batch(self, events: Sequence[Any]) -> None:
+            debugged.append(asyncio.get_running_loop().get_debug())
+            await super().write_batch(events)
+
+    transport = started(Asks())
+    put(transport, 1)
+    assert transport.flush(5)
+    assert debugged == [False]
+
+
 def test_a_failed_batch_is_tried_again(started: Started) -> None:
     backend = Recorder()
     transport = started(backend, max_retries=1000, retry_backoff_seconds=0.001)

