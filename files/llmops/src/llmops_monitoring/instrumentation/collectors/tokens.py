@@ -58,7 +58,7 @@ class Tokens:
         self.model: str | None = None
         self.cost: float | None = None
         self.counts: dict[str, int] = {}
-        self._outputs = EngineOutputs()
+        self._outputs: EngineOutputs | None = None
 
     def add(self, answer: object) -> None:
         """Take what an answer, or a chunk of one, tells; a later count is the truer one."""
@@ -106,6 +106,7 @@ class Tokens:
 
     def _count(self, output: dict[str, Any]) -> None:
         counts = self.counts
+        self._outputs = self._outputs or EngineOutputs()
         first, news = self._outputs.add(output)
         given = length(output, "prompt_token_ids") if first else 0
         counts["prompt_tokens"] = counts.get("prompt_tokens", 0) + given
