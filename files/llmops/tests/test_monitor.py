@@ -22,6 +22,7 @@ from llmops_monitoring import (
     shutdown,
 )
 from llmops_monitoring.storage.base import StorageBackend
+from llmops_monitoring.transport.worker import InProcessTransport
 from llmops_testing.backends import settings
 from llmops_testing.waiting import wait_for
 
@@ -226,6 +227,17 @@ def test_metrics_that_somebody_else_has_begin_nothing(caplog: pytest.LogCaptureF
     assert work() == "two words"
     assert "Duplicated timeseries" in str(health_check().last_error)
     assert "nothing is measured" in caplog.text
+
+
+def test_transport_that_does_not_start_leaves_no_metrics() -> None:
+    class Refuses(InProcessTransport):
+        def start(self) -> None:
+            raise OSError
+
+    config = settings(expose_metrics=True)
+    refuses = Refuses(Kept(), config, lambda _: [])
+    assert initialize_monitoring(config, transport=refuses) is None
+    assert initialize_monitoring(config, backend=Kept()) is not None
 
 
 def test_metrics_that_are_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:

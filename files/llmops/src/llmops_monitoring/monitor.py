@@ -81,7 +81,12 @@ class Monitor:
         # First, since it fails where somebody else has metrics of these names.
         if self._metrics is not None:
             self._metrics.register()
-        self._transport.start()
+        try:
+            self._transport.start()
+        except Exception:
+            if self._metrics is not None:
+                self._metrics.unregister()
+            raise
         lifecycle.attach(self)
         ACTIVE.recorder = self._recorder
 
