@@ -58,7 +58,7 @@ test-gpu-wheels: ## Fetch what test-gpu needs on a machine without network, whos
 	@PYTHON='$(PYTHON)' GPU_PYTHON='$(GPU_PYTHON)' GPU_ARCH='$(GPU_ARCH)' tools/test_gpu.sh wheels
 
 bench: .venv/dev .cache/tools compiler engine ## Our exporters and the library beside others, in the same run
-	@missed=0; for one in bench/{exporters,gpu,container,vllm,servers,dashboards}.py files/llmops/bench/overhead.py; do \
+	@missed=0; for one in bench/{exporters,gpu,container,vllm,servers,dashboards}.py files/llmops/bench/{overhead,delivery}.py; do \
 	  python $$one || missed=1; done; exit $$missed
 
 docs: .venv/dev ## Write the generated documents again

@@ -13,7 +13,8 @@ step mypy mypy
 step mypy-tools mypy tools docs/build bench dashboards/build
 step mypy-exporters mypy --config-file files/exporters/pyproject.toml files/exporters/src \
   files/exporters/tests/hardware
-step mypy-llmops mypy --config-file files/llmops/pyproject.toml files/llmops/src files/llmops/bench
+step mypy-llmops mypy --config-file files/llmops/pyproject.toml files/llmops/src files/llmops/bench \
+  files/llmops/tests
 step yamllint yamllint --strict .
 step ansible-lint ansible-lint --offline
 step hadolint hadolint "${dockerfiles[@]}"

@@ -2,12 +2,13 @@
 
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from prometheus_client import REGISTRY
+from prometheus_client import REGISTRY, Gauge
 
 from llmops_monitoring import (
     BackendError,
@@ -21,6 +22,7 @@ from llmops_monitoring import (
     shutdown,
 )
 from llmops_monitoring.storage.base import StorageBackend
+from llmops_monitoring.transport.worker import InProcessTransport
 from llmops_testing.backends import settings
 from llmops_testing.waiting import wait_for
 
@@ -206,6 +208,44 @@ def test_metrics_are_in_the_registry_while_it_runs() -> None:
     assert told() is None
 
 
+def test_monitor_with_metrics_ends_twice() -> None:
+    monitor = initialize_monitoring(settings(expose_metrics=True), backend=Kept())
+    assert monitor is not None
+    assert monitor.stop()
+    assert monitor.stop()
+    assert shutdown()
+
+
+def test_metrics_that_somebody_else_has_begin_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    gauge = Gauge("llmops_written_total", "Somebody else's.")
+    threads = threading.active_count()
+    try:
+        assert initialize_monitoring(settings(expose_metrics=True), backend=Kept()) is None
+    finally:
+        REGISTRY.unregister(gauge)
+    assert threading.active_count() == threads
+    assert work() == "two words"
+    assert "Duplicated timeseries" in str(health_check().last_error)
+    assert "nothing is measured" in caplog.text
+
+
+def test_transport_that_does_not_start_leaves_no_metrics() -> None:
+    class Refuses(InProcessTransport):
+        def start(self) -> None:
+            raise OSError
+
+    config = settings(expose_metrics=True)
+    refuses = Refuses(Kept(), config, lambda _: [])
+    assert initialize_monitoring(config, transport=refuses) is None
+    assert initialize_monitoring(config, backend=Kept()) is not None
+
+
+def test_metrics_that_are_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "llmops_monitoring.metrics", None)
+    with pytest.raises(BackendError, match=r"is llmops-monitoring\[prometheus\] installed\?"):
+        initialize_monitoring(settings(expose_metrics=True, fail_silently=False), backend=Kept())
+
+
 def test_transport_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "llmops_monitoring.transport.redis", None)
     config = settings(transport="redis", redis_url="redis://127.0.0.1:1/0", fail_silently=False)
@@ -257,4 +297,29 @@ def test_forked_child_counts_from_zero() -> None:
     with os.fdopen(reader) as told:
         assert told.read() == "(0, 0, True, 1)"
     os.waitpid(child, 0)
+    assert health_check().counters["written"] == 1
+
+
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+def test_forked_child_without_a_backend_counts_what_it_drops() -> None:
+    class Named(Kept):
+        def __init__(self, config: StorageConfig, *, name: str) -> None:
+            super().__init__(config)
+            self.name = name
+
+    initialize_monitoring(settings(), backend=Named(StorageConfig(), name="mine"))
+    work()
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            work()
+            os.write(writer, repr((work(), dict(health_check().dropped))).encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as told:
+        assert told.read() == "('two words', {'stopped': 2})"
+    os.waitpid(child, 0)
+    assert flush()
     assert health_check().counters["written"] == 1

@@ -3,6 +3,7 @@
 It needs the extra `prometheus`.
 """
 
+import contextlib
 import threading
 from bisect import bisect_left
 from collections import Counter
@@ -83,8 +84,9 @@ class Metrics(Collector):
         REGISTRY.register(self)
 
     def unregister(self) -> None:
-        """Be asked no more."""
-        REGISTRY.unregister(self)
+        """Be asked no more; it is safe to call this twice."""
+        with contextlib.suppress(KeyError):
+            REGISTRY.unregister(self)
 
     def observe(self, event: MetricEvent) -> None:
         """Count an event."""
@@ -114,7 +116,9 @@ class Metrics(Collector):
 
     def _of_operations(self) -> Iterable[Metric]:
         labels = ["operation", "type"]
-        calls = CounterMetricFamily("llmops_operations", "Calls that ended.", labels=labels)
+        calls = CounterMetricFamily(
+            "llmops_operations", "Calls that ended, of a sample those that it kept.", labels=labels
+        )
         durations = HistogramMetricFamily(
             "llmops_operation_duration_seconds", "How long calls took.", labels=labels
         )

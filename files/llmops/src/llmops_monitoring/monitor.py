@@ -7,9 +7,10 @@ from threading import RLock
 from typing import TYPE_CHECKING, Final
 
 from llmops_monitoring.config import MonitorConfig
+from llmops_monitoring.instrumentation.active import ACTIVE
 from llmops_monitoring.instrumentation.making import EventMaker
 from llmops_monitoring.instrumentation.problems import Problems, logger
-from llmops_monitoring.instrumentation.recorder import ACTIVE, Recorder
+from llmops_monitoring.instrumentation.recorder import Recorder
 from llmops_monitoring.storage.base import StorageBackend
 from llmops_monitoring.storage.finding import BackendError, backend_class
 from llmops_monitoring.transport import lifecycle
@@ -77,9 +78,15 @@ class Monitor:
 
     def start(self) -> None:
         """Deliver, and have decorated functions report here."""
-        self._transport.start()
+        # First, since it fails where somebody else has metrics of these names.
         if self._metrics is not None:
             self._metrics.register()
+        try:
+            self._transport.start()
+        except Exception:
+            if self._metrics is not None:
+                self._metrics.unregister()
+            raise
         lifecycle.attach(self)
         ACTIVE.recorder = self._recorder
 
@@ -146,8 +153,11 @@ class Monitor:
 def _metrics(transport: Transport) -> "Metrics":
     """Return the metrics of a transport; of one that shows no events only those of delivery."""
     # An extra: who doesn't ask for metrics needs no prometheus-client.
-    from llmops_monitoring.metrics import Metrics
-
+    try:
+        from llmops_monitoring.metrics import Metrics
+    except ImportError as error:
+        message = f"{error}; is llmops-monitoring[prometheus] installed?"
+        raise BackendError(message) from error
     metrics = Metrics(transport.stats)
     if isinstance(transport, InProcessTransport):
         transport.watch(metrics)
@@ -188,8 +198,9 @@ def initialize_monitoring(
         BackendError: When the backend can't be had, and `fail_silently` is false.
     """
     config = MonitorConfig.from_env() if config is None else config
-    shutdown()
     with _PROCESS.lock:
+        # Within, or the monitor of another thread that begins now would go on unseen.
+        shutdown()
         _PROCESS.failure = None
         if not config.enabled:
             return None

@@ -1,7 +1,8 @@
 """Answers of models' servers: their text, tokens and cost, as objects and as JSON."""
 
+import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, make_dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -115,6 +116,7 @@ class RequestOutput:
     prompt_token_ids: list[int]
     outputs: list[Completion]
     num_cached_tokens: int | None = None
+    request_id: str | None = None
 
 
 def test_outputs_of_vllm_itself(memory: Memory) -> None:
@@ -131,6 +133,47 @@ def test_outputs_of_vllm_itself(memory: Memory) -> None:
     assert event.token_metrics.cached_input_tokens == 2
     assert event.text_metrics is not None
     assert event.text_metrics.model_dump() == TEXT
+
+
+# What it gives in a stream: all so far each time, by default, or what is new alone.
+ENGINE_STREAMS: dict[str, list[list[tuple[str, tuple[int, ...]]]]] = {
+    "cumulative": [
+        [("It", (4,)), ("", ())],
+        [("It rains", (4, 5)), ("No", (9,))],
+        [("It rains in", (4, 5, 4)), ("No", (9,))],
+        [("It rains in Bergen.", (4, 5, 4, 4)), ("No rain", (9, 8))],
+    ],
+    "delta": [
+        [("It", (4,)), ("", ())],
+        [(" rains", (4,)), ("No", (9,))],
+        [(" in", (7,)), ("", ())],
+        [(" Bergen.", (4,)), (" rain", (9,))],
+    ],
+}
+
+
+@pytest.mark.parametrize("kind", ENGINE_STREAMS)
+def test_stream_of_vllm_itself(measuring: Measuring, kind: str) -> None:
+    memory = measuring(fail_silently=False, capture_content=True)
+
+    @monitor_llm(measure_text=True)
+    async def generate() -> AsyncIterator[RequestOutput]:
+        for outputs in ENGINE_STREAMS[kind]:
+            told = [Completion(*one) for one in outputs]
+            yield RequestOutput([1, 2, 3], told, 2, request_id="r")
+
+    async def main() -> None:
+        async for _ in generate():
+            pass
+
+    asyncio.run(main())
+    event = memory.event
+    assert event.token_metrics is not None
+    assert event.token_metrics.output_tokens == 6
+    assert event.token_metrics.input_tokens == 3
+    assert event.token_metrics.cached_input_tokens == 2
+    assert event.text_metrics is not None
+    assert event.text_metrics.characters == len("It rains in Bergen.No rain")
 
 
 def test_message_of_langchain(memory: Memory) -> None:

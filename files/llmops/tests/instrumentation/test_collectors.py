@@ -1,5 +1,6 @@
 """Collectors: the registry, what the application's own may say, and what becomes of nonsense."""
 
+import itertools
 import threading
 from collections.abc import Iterator, Mapping
 from types import SimpleNamespace
@@ -170,6 +171,49 @@ def test_slow_collector_holds_nobody_up(measuring: Measuring) -> None:
     free.set()
     while "says.mood" not in call(memory, slow).custom_attributes:
         pass
+    memory.maker.close()
+
+
+class Endless(Mapping[Any, Any]):
+    """Holds names without end."""
+
+    def __getitem__(self, name: Any) -> Any:
+        return name
+
+    def __len__(self) -> int:
+        return 1
+
+    def __iter__(self) -> Iterator[Any]:
+        return itertools.count()
+
+
+@pytest.mark.parametrize("found", [Endless(), {"custom_attributes": Endless()}])
+def test_names_without_end_are_cut_off(measuring: Measuring, found: Any) -> None:
+    attributes = call(measuring(), Says(found)).custom_attributes
+    assert 256 < len(attributes) <= 1000
+    assert attributes.get("says.7", attributes.get("7")) == 7
+
+
+@pytest.mark.parametrize("within", ["", "custom_attributes", "token_metrics"])
+def test_what_a_collector_gave_holds_nobody_up(measuring: Measuring, within: str) -> None:
+    memory = measuring(collector_timeout_seconds=0.05)
+    free = threading.Event()
+
+    class Waits(Endless):
+        def __iter__(self) -> Iterator[Any]:
+            free.wait(30)
+            return iter(())
+
+        @property
+        def input_tokens(self) -> int:
+            free.wait(30)
+            return 1
+
+    found = {within: Waits()} if within else Waits()
+    event = call(memory, Says(found), Other({"mood": "good"}))
+    assert event.custom_attributes == {"other.mood": "good"}
+    assert memory.problems.counts() == {"collector Says": 1}
+    free.set()
     memory.maker.close()
 
 

@@ -23,7 +23,7 @@ from llmops_monitoring import (
     monitoring_session,
     monitoring_trace,
 )
-from llmops_testing.memory import Memory
+from llmops_testing.memory import Measuring, Memory
 
 Where = tuple[str | None, str | None, str | None]
 
@@ -171,7 +171,17 @@ def test_ids_of_other_kinds() -> None:
     assert SpanContext(session_id=given).session_id == str(given)
     number: Any = 17
     assert SpanContext(session_id=number).session_id == "17"
+
+
+def test_id_of_no_known_kind_is_left_out(measuring: Measuring) -> None:
     nonsense: Any = object()
+    with SpanContext(session_id=nonsense):
+        assert where()[0] is None
+    problems = measuring().problems
+    with SpanContext(session_id="s"), monitoring_session(nonsense), monitoring_trace(nonsense):
+        assert where()[0] == "s"
+    assert problems.counts() == {"SpanContext": 2}
+    measuring(fail_silently=False)
     with pytest.raises(TypeError, match="not an id: object"):
         SpanContext(session_id=nonsense)
 

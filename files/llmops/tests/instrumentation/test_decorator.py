@@ -1,9 +1,11 @@
 """What the decorator tells of calls of every kind."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+import inspect
+from collections.abc import AsyncIterator, Generator
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import cached_property, partial, singledispatchmethod
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -103,16 +105,46 @@ def test_objects_that_can_be_called(memory: Memory) -> None:
     assert [event.operation_name for event in memory.events] == ["Service", "pow"]
 
 
+def test_what_is_no_function_stays_what_it_is(caplog: pytest.LogCaptureFixture) -> None:
+    measured: Any = monitor_llm
+
+    class Holder:
+        one = measured(property(lambda _: 1))
+        two = measured("two")(cached_property(lambda _: 2))
+        three = measured(singledispatchmethod(lambda _, given: given))
+
+    Holder.__dict__["two"].__set_name__(Holder, "two")
+    holder = Holder()
+    assert (holder.one, holder.two, holder.three(3)) == (1, 2, 3)
+    assert caplog.text.count("is no function; it is left as it is") == 3
+
+
+def test_what_an_object_calls_func_is_not_what_it_does(memory: Memory) -> None:
+    class Tool:
+        func = staticmethod(len)
+
+        async def __call__(self) -> int:
+            return 3
+
+    for one in (Tool(), partial(Tool())):
+        decorated: Any = monitor_llm(one)
+        assert inspect.iscoroutinefunction(decorated)
+        assert asyncio.run(decorated()) == 3
+    assert memory.events[0].operation_name.endswith("Tool")
+
+
 def test_nothing_is_measured_where_it_is_switched_off(memory: Memory) -> None:
     def function() -> int:
         return 1
 
     assert monitor_llm(enabled=False)(function) is function
+    direct: Any = monitor_llm
+    assert direct(function, enabled=False) is function
     assert not memory.events
 
 
 def test_nothing_is_measured_without_a_monitor() -> None:
-    def chunks() -> Iterator[int]:
+    def chunks() -> Generator[int, int]:
         got = yield 1
         yield got
 
@@ -228,6 +260,21 @@ def test_content_is_masked_when_it_is_wanted(measuring: Measuring) -> None:
     assert memory.event.custom_attributes == {
         "content.input": {"question": "is it ****?", "args[2]": ["****", 1], "card": "****"},
         "content.output": "card ****",
+    }
+
+
+def test_names_within_content_and_paths_are_masked_too(measuring: Measuring) -> None:
+    memory = measuring(capture_content=True, mask=lambda text: text.replace("4711", "****"))
+
+    @monitor_llm("ask")
+    def ask(cards: object, path_4711: object) -> object:
+        return {"answers": cards, "path": path_4711}
+
+    ask({"4711": {"4711": 1}}, Path("/home/4711"))
+    cards = {"****": {"****": 1}}
+    assert memory.event.custom_attributes == {
+        "content.input": {"cards": cards, "path_4711": "/home/****"},
+        "content.output": {"answers": cards, "path": "/home/****"},
     }
 
 

@@ -53,7 +53,9 @@ class HostileText(str):
         Hostile.touched.append("text")
         raise SystemExit
 
-    __str__ = __len__ = __iter__ = __getitem__ = encode = split = isascii = count = _refuse
+    _refusing: Any = _refuse
+    __str__ = __len__ = __iter__ = __getitem__ = isascii = count = _refuse
+    encode = split = _refusing
     startswith = lower = replace = __contains__ = __format__ = __repr__ = _refuse
 
 
@@ -87,7 +89,7 @@ class Lazy:
 
     content = choices = output = data = images = usage
 
-    @property
+    @property  # type: ignore[misc]  # That of object can be set.
     def __class__(self) -> Any:
         Hostile.touched.append("class")
         raise SystemExit

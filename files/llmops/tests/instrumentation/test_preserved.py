@@ -117,7 +117,7 @@ def test_error_of_a_coroutine_is_the_same_object(memory: Memory) -> None:
 
 def test_wrong_arguments_are_the_callers_error(memory: Memory) -> None:
     with pytest.raises(TypeError, match=r"plain\(\) missing 1 required positional argument"):
-        monitor_llm(plain)(third=1)
+        monitor_llm(plain)(third=1)  # type: ignore[call-arg]
     with pytest.raises(TypeError, match=r"awaited\(\) missing"):
         asyncio.run(monitor_llm(awaited)())  # type: ignore[call-arg]
     assert len(memory.events) == 2

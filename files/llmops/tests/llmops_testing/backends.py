@@ -13,11 +13,11 @@ from llmops_testing.events import number_of
 
 def settings(**given: Any) -> MonitorConfig:
     """Return a configuration that waits shortly; names of StorageConfig may be among `given`."""
-    storage = {"batch_size": 10, "flush_interval_seconds": 0.02}
+    storage: dict[str, Any] = {"batch_size": 10, "flush_interval_seconds": 0.02}
     own: dict[str, Any] = {"retry_backoff_seconds": 0.001, "shutdown_timeout_seconds": 3}
     for name, value in given.items():
         (storage if name in StorageConfig.model_fields else own)[name] = value
-    return MonitorConfig(storage=storage, **own)
+    return MonitorConfig(storage=StorageConfig(**storage), **own)
 
 
 class Recorder(StorageBackend):

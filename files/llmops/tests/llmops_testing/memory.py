@@ -7,9 +7,10 @@ from typing import Any
 from llmops_monitoring.call import Call
 from llmops_monitoring.config import MonitorConfig
 from llmops_monitoring.event import MetricEvent
+from llmops_monitoring.instrumentation.active import ACTIVE
 from llmops_monitoring.instrumentation.making import EventMaker
 from llmops_monitoring.instrumentation.problems import Problems
-from llmops_monitoring.instrumentation.recorder import ACTIVE, Recorder
+from llmops_monitoring.instrumentation.recorder import Recorder
 
 
 class Memory:

@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import redis
 
@@ -53,6 +54,18 @@ class RedisServer:
             found = client.xlen(stream)
             assert isinstance(found, int)
             return found
+
+    def pending(self, stream: str) -> int:
+        """Return how many entries of a stream were taken and are not settled."""
+        return sum(int(group["pending"]) for group in self._groups(stream))
+
+    def consumers(self, stream: str) -> int:
+        """Return how many consumers a stream has."""
+        return sum(int(group["consumers"]) for group in self._groups(stream))
+
+    def _groups(self, stream: str) -> Any:
+        with redis.Redis.from_url(self.url) as client:
+            return client.xinfo_groups(stream)
 
     def _answers(self) -> bool:
         try:

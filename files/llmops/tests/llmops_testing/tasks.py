@@ -20,7 +20,7 @@ initialize_monitoring(
 )
 
 
-@app.task(name="answer")
+@app.task(name="answer")  # type: ignore[untyped-decorator]  # Celery has no types.
 @monitor_llm("answer", session_id_from="number")
 def answer(number: str) -> None:
     with (Path(os.environ["REPORTING_FOLDER"]).with_name("done")).open("a") as done:

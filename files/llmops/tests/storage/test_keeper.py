@@ -13,6 +13,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from pydantic import SecretStr
 
 from llmops_monitoring.config import StorageConfig
 from llmops_monitoring.event import MetricEvent
@@ -76,7 +77,7 @@ class Store:
         told = psycopg.conninfo.make_conninfo(where, password=secret)
 
         async def main() -> None:
-            config = StorageConfig(backend="postgres", connection_string=told)
+            config = StorageConfig(backend="postgres", connection_string=SecretStr(told))
             backend = PostgresBackend(config)
             await backend.initialize()
             await backend.write_batch(events)
@@ -93,7 +94,7 @@ class Store:
             password=password,
             autocommit=True,
         ) as connection:
-            cursor = connection.execute(statement)  # type: ignore[call-overload]
+            cursor = connection.execute(statement)
             return cursor.fetchall() if cursor.description else []
 
     def as_writer(self, statement: str) -> list[tuple[Any, ...]]:

@@ -1,5 +1,7 @@
 import asyncio
 import os
+import shutil
+import stat
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
@@ -241,6 +243,64 @@ def test_a_full_disk_takes_nothing_of_a_batch(
     run(folder, write(event(1)), refused, write(event(2)))
     run(folder)
     assert ids(folder) == [1, 2]
+
+
+def test_a_full_disk_leaves_neither_files_nor_descriptors_behind(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    def held() -> tuple[int, int]:
+        return len(os.listdir("/proc/self/fd")), len(os.listdir(folder / ".journal"))
+
+    async def refused(backend: ParquetBackend) -> None:
+        before = held()
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "pwrite", full)
+            for _ in range(20):
+                with pytest.raises(OSError, match="No space"):
+                    await backend.write_batch([event(1)])
+        assert held() == before
+
+    run(folder, refused, write(event(2)))
+    run(folder)
+    assert ids(folder) == [2]
+
+
+def test_folders_that_somebody_removes_are_made_again(folder: Path) -> None:
+    async def remove(_: ParquetBackend) -> None:
+        shutil.rmtree(folder)
+
+    run(folder, write(event(1)), remove, write(event(2)), close)
+    assert ids(folder) == [1, 2]
+    run(folder, remove, write(event(3)), close)
+    assert ids(folder) == [3]
+
+
+def test_folders_are_for_this_user_alone(folder: Path) -> None:
+    run(folder, write(event(1)), close)
+    assert stat.filemode(folder.stat().st_mode) == "drwx------"
+
+
+def test_a_file_that_cannot_be_made_in_time_is_tried_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(parquet, "_ROLL_SECONDS", 0.01)
+
+    async def block(_: ParquetBackend) -> None:
+        (folder / "2026-11-20").touch()
+
+    async def wait(_: ParquetBackend) -> None:
+        async with asyncio.timeout(10):
+            while "tried again" not in caplog.text:
+                await asyncio.sleep(0.005)
+            (folder / "2026-11-20").unlink()
+            while not files(folder):
+                await asyncio.sleep(0.005)
+
+    run(folder, block, write(event(1)), wait)
+    assert ids(folder) == [1]
 
 
 def test_a_file_that_cannot_be_made_is_made_later(

@@ -6,6 +6,7 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
+from pydantic import SecretStr
 
 from llmops_monitoring.config import StorageConfig
 from llmops_monitoring.event import MetricEvent, TokenMetrics
@@ -25,7 +26,8 @@ NAMES = migrations.Names("public", "metric_events")
 
 
 def config(database: str, **given: Any) -> StorageConfig:
-    return StorageConfig(backend="postgres", connection_string=database, **given)
+    told = SecretStr(database)
+    return StorageConfig(backend="postgres", connection_string=told, **given)
 
 
 def run(database: str, *steps: Step, **given: Any) -> None:
@@ -47,7 +49,7 @@ def write(*events: MetricEvent) -> Step:
 
 def ask(database: str, statement: str) -> list[tuple[Any, ...]]:
     with psycopg.connect(database, autocommit=True) as connection:
-        return connection.execute(statement).fetchall()  # type: ignore[arg-type]
+        return connection.execute(statement).fetchall()
 
 
 def ids(database: str, table: str = "metric_events") -> list[int]:
@@ -194,6 +196,13 @@ def test_a_writer_without_a_store_says_what_it_lacks(server: Postgres, database:
     password = server.role(f"lonely_{name}")
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         run(f"postgresql://lonely_{name}:{password}@127.0.0.1:{server.port}/{name}")
+
+
+@pytest.mark.parametrize("told", ["me:secret@host/events", "postgresql://me:secret@h:x=/a?b=c"])
+def test_a_string_that_cannot_be_read_is_not_told(told: str) -> None:
+    with pytest.raises(psycopg.Error) as error:
+        run(told)
+    assert "secret" not in str(error.getrepr(style="short"))
 
 
 @pytest.mark.parametrize(

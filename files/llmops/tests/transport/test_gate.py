@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from llmops_monitoring.transport import gate as gate_module
 from llmops_monitoring.transport.gate import Gate
 
 
@@ -45,3 +46,31 @@ def test_a_thread_that_forks_while_it_works_does_not_wait_for_itself() -> None:
     assert time.monotonic() - begin < 0.5
     assert os.waitpid(child, 0)[1] == 0
     gate.leave()
+
+
+def test_a_fork_that_did_not_wait_long_enough_does_not_end_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(gate_module, "_PATIENCE_SECONDS", 0.01)
+    gate = Gate()
+    entered = threading.Event()
+
+    def fork_beside() -> None:
+        gate.close()
+        gate.open()
+
+    def work() -> None:
+        gate.enter()
+        entered.set()
+        gate.leave()
+
+    gate.close()
+    beside = threading.Thread(target=fork_beside)
+    beside.start()
+    beside.join()
+    worker = threading.Thread(target=work)
+    worker.start()
+    assert not entered.wait(0.05)
+    gate.open()
+    assert entered.wait(5)
+    worker.join()

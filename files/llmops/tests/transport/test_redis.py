@@ -1,16 +1,25 @@
 import asyncio
+import os
+import subprocess
+import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
+from pyarrow.dataset import dataset
 
 from llmops_monitoring.config import MonitorConfig
+from llmops_monitoring.storage.parquet import SCHEMA
+from llmops_monitoring.transport import consumer as transport_consumer
 from llmops_monitoring.transport import redis as transport_redis
 from llmops_monitoring.transport.base import Transport
-from llmops_monitoring.transport.redis import STREAM, RedisConsumer, RedisTransport
-from llmops_testing.backends import Recorder, settings
+from llmops_monitoring.transport.consumer import RedisConsumer
+from llmops_monitoring.transport.redis import STREAM, RedisTransport
+from llmops_testing.backends import Recorder, Stuck, settings
 from llmops_testing.events import call, make
 from llmops_testing.redis import RedisServer
 from llmops_testing.waiting import wait_for
@@ -62,6 +71,18 @@ def consume(
         return consumer
 
     return asyncio.run(main())
+
+
+def command(*arguments: str, **environment: str) -> subprocess.Popen[str]:
+    """Start the command with these settings and no others."""
+    usual = {name: value for name, value in os.environ.items() if not name.startswith("LLMOPS_")}
+    paths = os.pathsep.join(str(Path(one).absolute()) for one in sys.path if one)
+    return subprocess.Popen(
+        [sys.executable, "-m", "llmops_monitoring.transport.consumer", *arguments],
+        env={**usual, "PYTHONPATH": paths, **environment},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def test_events_get_through_in_order(server: RedisServer, tmp_path: Path) -> None:
@@ -128,10 +149,90 @@ def test_poison_is_dropped_and_its_batch_goes_through(server: RedisServer, tmp_p
     assert server.length(STREAM) == 0
 
 
+def test_poison_is_found_in_a_backend_that_does_not_tell_it_from_an_outage(
+    server: RedisServer, tmp_path: Path
+) -> None:
+    one = config(server, tmp_path, max_retries=2)
+    deliver(one, *range(20))
+    backend = Recorder()
+    backend.poisoned = {3, 14}
+    backend.reject = OSError
+    consumer = consume(one, backend, lambda consumer: consumer.written + consumer.dropped == 20)
+    assert consumer.dropped == 2
+    assert sorted(backend.numbers) == sorted(set(range(20)) - {3, 14})
+    assert server.length(STREAM) == 0
+
+
+def test_a_redis_that_lost_all_is_joined_again(server: RedisServer, tmp_path: Path) -> None:
+    one = config(server, tmp_path)
+    deliver(one, 1)
+    backend = Recorder()
+
+    def enough(consumer: RedisConsumer) -> bool:
+        if consumer.written == 1 and not lost.is_set():
+            lost.set()
+            server.clear()
+            deliver(one, 2)
+        return consumer.written == 2
+
+    lost = threading.Event()
+    consume(one, backend, enough)
+    assert backend.numbers == [1, 2]
+
+
+def test_a_consumer_ends_in_time_while_its_backend_hangs(
+    server: RedisServer, tmp_path: Path
+) -> None:
+    one = config(server, tmp_path, shutdown_timeout_seconds=0.1)
+    deliver(one, 1)
+    waits = Stuck()
+    begin = time.monotonic()
+    consumer = consume(one, waits, lambda _: server.pending(STREAM) == 1)
+    assert time.monotonic() - begin < 10
+    assert consumer.written == 0
+    # It is not the group's any more, only where it took nothing along.
+    assert server.consumers(STREAM) == 1
+    consume(one, Recorder(), lambda _: True)
+    assert server.consumers(STREAM) == 1
+
+
+def test_the_command_writes_until_it_is_told_to_end(server: RedisServer, tmp_path: Path) -> None:
+    deliver(config(server, tmp_path), *range(105))
+    process = command(LLMOPS_REDIS_URL=server.url, LLMOPS_STORAGE__OUTPUT_DIR=str(tmp_path / "e"))
+    wait_for(lambda: server.length(STREAM) == 0, 30)
+    process.terminate()
+    told = process.communicate(timeout=20)[1]
+    assert process.returncode == 0, told
+    assert "Wrote 105 events, dropped 0" in told
+    assert dataset(tmp_path / "e", schema=SCHEMA).count_rows() == 105
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "told"),
+    [
+        (["--help"], {}, "usage: python -m llmops_monitoring.transport.consumer"),
+        ([], {}, "redis_url (LLMOPS_REDIS_URL) can't be read; expected redis://"),
+        ([], {"LLMOPS_REDIS_URL": "redis://:secret:x"}, "redis_url (LLMOPS_REDIS_URL) can't be"),
+        ([], {"LLMOPS_COLOR": "red"}, "LLMOPS_COLOR"),
+        ([], {"LLMOPS_STORAGE": "{"}, "storage"),
+        ([], {"LLMOPS_STORAGE__BACKEND": "mine"}, "there is no backend mine"),
+    ],
+)
+def test_the_command_says_what_is_wrong(
+    arguments: list[str], environment: dict[str, str], told: str
+) -> None:
+    process = command(*arguments, **environment)
+    error = process.communicate(timeout=30)[1]
+    assert process.returncode == 2
+    assert told in error
+    assert "secret" not in error
+    assert "Traceback" not in error
+
+
 def test_what_a_dead_consumer_took_is_taken_over(
     server: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transport_redis, "_ABANDONED_MILLISECONDS", 10)
+    monkeypatch.setattr(transport_consumer, "_ABANDONED_MILLISECONDS", 10)
     one = config(server, tmp_path)
     deliver(one, *range(20))
     with redis.Redis.from_url(server.url) as client:

@@ -92,6 +92,17 @@ def test_two_processes_have_a_file_each(path: Path) -> None:
     other.close()
 
 
+@pytest.mark.parametrize("name", ["spill-mine.sqlite", "spill-2.sqlite.bak", "spill-.sqlite"])
+def test_what_belongs_to_others_is_left_alone(path: Path, name: str) -> None:
+    other = Spill(path.with_name(name), 10)
+    other.add([row(1)])
+    other.close()
+    mine = Spill(path, 10)
+    assert not len(mine)
+    mine.close()
+    assert path.with_name(name).exists()
+
+
 def test_one_process_takes_over_what_several_left(path: Path) -> None:
     several = [Spill(path, 3) for _ in range(4)]
     for number, spill in enumerate(several):

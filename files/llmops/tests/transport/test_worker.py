@@ -77,6 +77,23 @@ def test_without_a_thread_nothing_is_delivered_but_all_is_stopped() -> None:
     assert not transport.stats().running
 
 
+def test_who_debugs_the_application_is_not_told_of_the_worker(
+    started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONASYNCIODEBUG", "1")
+    debugged = []
+
+    class Asks(Recorder):
+        async def write_batch(self, events: Sequence[Any]) -> None:
+            debugged.append(asyncio.get_running_loop().get_debug())
+            await super().write_batch(events)
+
+    transport = started(Asks())
+    put(transport, 1)
+    assert transport.flush(5)
+    assert debugged == [False]
+
+
 def test_a_failed_batch_is_tried_again(started: Started) -> None:
     backend = Recorder()
     transport = started(backend, max_retries=1000, retry_backoff_seconds=0.001)
@@ -125,6 +142,39 @@ def test_a_poisoned_event_is_dropped_and_its_batch_goes_through(
     assert not transport.flush(5)
     assert sorted(backend.numbers) == sorted(set(range(100)) - backend.poisoned)
     assert transport.stats().dropped == {"rejected": 3}
+
+
+def test_poison_is_no_reason_to_call_a_backend_ill(started: Started) -> None:
+    backend = Recorder()
+    backend.poisoned = {0, 1, 2}
+    transport = started(backend)
+    put(transport, 0, 1, 2)
+    wait_for(lambda: transport.stats().dropped == {"rejected": 3})
+    assert transport.stats().healthy
+    assert transport.stats().last_error == "RejectedError: poisoned"
+
+
+class UnspeakableError(Exception):
+    """Can't be told."""
+
+    def __str__(self) -> str:
+        raise ValueError
+
+    __repr__ = __str__
+
+
+def test_an_outage_is_told_once_and_whatever_its_error_is(
+    started: Started, caplog: pytest.LogCaptureFixture
+) -> None:
+    backend = Recorder()
+    backend.poisoned = {3}
+    backend.reject = UnspeakableError
+    transport = started(backend, max_retries=2)
+    put(transport, *range(10))
+    wait_for(lambda: transport.stats().dropped == {"rejected": 1})
+    assert sorted(backend.numbers) == sorted(set(range(10)) - {3})
+    told = "The backend takes nothing: UnspeakableError: it can't be told (10 calls)"
+    assert [one for one in caplog.messages if "takes nothing" in one] == [told]
 
 
 @pytest.mark.parametrize("spill", [False, True])

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Generic, ParamSpec, Self, TypeVar
 
 from llmops_monitoring.instrumentation import traceparent
+from llmops_monitoring.instrumentation.active import ACTIVE
 from llmops_monitoring.instrumentation.ids import new_id, span_text, trace_text
 from llmops_monitoring.instrumentation.values import identifier
 
@@ -69,12 +70,11 @@ class SpanContext(
     ) -> None:
         """Remember what is to hold within: text, or a number or UUID, which become text.
 
-        Raises:
-            TypeError: When an id is something else.
+        An id that is something else is left out, and counted among the problems.
         """
-        self.session_id = identifier(session_id)
-        self.trace_id = identifier(trace_id)
-        self.parent_span_id = identifier(parent_span_id)
+        self.session_id = _given(session_id)
+        self.trace_id = _given(trace_id)
+        self.parent_span_id = _given(parent_span_id)
         self._tokens: list[Entered] = []
 
     @classmethod
@@ -124,6 +124,16 @@ class SpanContext(
     ) -> None:
         """Put back what held before."""
         self.__exit__(kind, error, traceback)
+
+
+def _given(value: object) -> str | None:
+    try:
+        return identifier(value)
+    except TypeError as error:
+        # The application's own work must not end because of how it names a session.
+        if ACTIVE.recorder is not None:
+            ACTIVE.recorder.swallow("SpanContext", error)
+        return None
 
 
 def monitoring_session(session_id: str | None = None) -> SpanContext:

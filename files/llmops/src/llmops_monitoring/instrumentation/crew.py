@@ -10,10 +10,11 @@ from llmops_monitoring.instrumentation.collectors.registry import (
     MetricCollector,
 )
 from llmops_monitoring.instrumentation.problems import Problems
+from llmops_monitoring.instrumentation.saying import Said, read_said
 from llmops_monitoring.instrumentation.source import Args, Kwargs
 
 Asked = tuple[Any, Args, Kwargs]
-Answer = tuple[Any, Exception | None]
+Answer = tuple[Said | None, Exception | None]
 _Request = tuple[Asked, CollectorContext, SimpleQueue[Answer]]
 
 
@@ -31,16 +32,18 @@ class Crew:
         self._members: dict[int, _Member] = {}
         self._process = os.getpid()
 
-    def ask(self, collector: MetricCollector, asked: Asked, context: CollectorContext) -> Any:
+    def ask(
+        self, collector: MetricCollector, asked: Asked, context: CollectorContext
+    ) -> Said | None:
         """Return what a collector says about a call, None where it says nothing or fails."""
         if self._process != os.getpid():
             # No thread but the one that forked lives on in the child.
             self._members.clear()
             self._process = os.getpid()
-        member = self._members.get(id(collector))
-        if member is None:
-            member = self._members[id(collector)] = _Member(collector)
         try:
+            member = self._members.get(id(collector))
+            if member is None:
+                member = self._members[id(collector)] = _Member(collector)
             return member.ask(asked, context, self._timeout)
         except Exception as error:
             self._problems.note(f"collector {type(collector).__name__}", error)
@@ -63,7 +66,7 @@ class _Member:
         self._thread = Thread(target=self._serve, name="llmops-collector", daemon=True)
         self._thread.start()
 
-    def ask(self, asked: Asked, context: CollectorContext, timeout: float) -> Any:
+    def ask(self, asked: Asked, context: CollectorContext, timeout: float) -> Said | None:
         if self._late is not None and self._late.empty():
             raise Late
         answers: SimpleQueue[Answer] = SimpleQueue()
@@ -93,7 +96,9 @@ class _Member:
         try:
             if not self._collector.should_collect(result, args, kwargs):
                 return None, None
-            return self._collector.collect(result, args, kwargs, context), None
+            found: object = self._collector.collect(result, args, kwargs, context)
+            # Here too, for what it gave may have code of its own.
+            return None if found is None else read_said(self._collector, found), None
         except Exception as error:
             return None, error
         except BaseException as error:

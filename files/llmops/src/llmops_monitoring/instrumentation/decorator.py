@@ -2,14 +2,14 @@
 
 import inspect
 from collections.abc import Callable, Mapping
-from functools import wraps
+from functools import partial, wraps
 from time import perf_counter
 from types import coroutine
 from typing import Any, TypeVar, overload
 
+from llmops_monitoring.instrumentation.active import ACTIVE
 from llmops_monitoring.instrumentation.context import CURRENT, restore
 from llmops_monitoring.instrumentation.problems import logger
-from llmops_monitoring.instrumentation.recorder import ACTIVE
 from llmops_monitoring.instrumentation.source import Collectors, Options, Source, Wanted
 from llmops_monitoring.instrumentation.streams import wrap_async_generator, wrap_generator
 
@@ -62,6 +62,10 @@ def monitor_llm(
         custom_attributes: What each event of this function carries along.
         enabled: Whether to decorate at all.
     """
+    # A property has no parentheses either, and must stay what it is.
+    direct = callable(operation_name) or hasattr(type(operation_name), "__get__")
+    if not enabled:
+        return operation_name if direct else lambda function: function
     options = Options(
         operation_type=operation_type,
         measure_text=measure_text,
@@ -71,10 +75,8 @@ def monitor_llm(
         trace_id_from=trace_id_from,
         custom_attributes=dict(custom_attributes or {}),
     )
-    if callable(operation_name) or isinstance(operation_name, (staticmethod, classmethod)):
+    if direct:
         return _decorate(operation_name, None, options)
-    if not enabled:
-        return lambda function: function
     return lambda function: _decorate(function, operation_name, options)
 
 
@@ -86,7 +88,9 @@ def _decorate(function: Any, name: str | None, options: Options) -> Any:
         return function
     source = Source(function, name, options)
     # An object that can be called is what its method is.
-    kind = function if inspect.isroutine(function) else getattr(function, "func", function.__call__)
+    kind: Any = function.func if isinstance(function, partial) else function
+    if not inspect.isroutine(kind):
+        kind = kind.__call__
     if inspect.isasyncgenfunction(kind):
         return wrap_async_generator(function, source)
     if inspect.iscoroutinefunction(kind):

@@ -1,14 +1,13 @@
 """Makes events of calls, on the worker's thread."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from pydantic import BaseModel, JsonValue, TypeAdapter
+from pydantic import JsonValue
 
 from llmops_monitoring.call import Call
 from llmops_monitoring.config import MonitorConfig
-from llmops_monitoring.event import Dollars, ImageMetrics, TextMetrics, TokenMetrics
 from llmops_monitoring.instrumentation.collectors.cost import Prices
 from llmops_monitoring.instrumentation.collectors.registry import (
     CollectorContext,
@@ -18,17 +17,11 @@ from llmops_monitoring.instrumentation.crew import Asked, Crew
 from llmops_monitoring.instrumentation.ids import new_ids, span_text, trace_text
 from llmops_monitoring.instrumentation.noting import Noted
 from llmops_monitoring.instrumentation.problems import Problems
-from llmops_monitoring.instrumentation.values import LONGEST_NAME, clean, jsonable, type_name
+from llmops_monitoring.instrumentation.saying import ATTRIBUTES, PARTS
+from llmops_monitoring.instrumentation.values import type_name
 from llmops_monitoring.table import EventTable
 
 _MILLI: Final = 1000
-_ATTRIBUTES: Final = "custom_attributes"
-_PARTS: Final[Mapping[str, type[BaseModel]]] = {
-    "text_metrics": TextMetrics,
-    "image_metrics": ImageMetrics,
-    "token_metrics": TokenMetrics,
-}
-_DOLLARS: Final[TypeAdapter[float]] = TypeAdapter(Dollars)
 
 Fields = dict[str, Any]
 
@@ -57,8 +50,8 @@ class EventMaker:
 
     def _found(self, call: Call) -> Fields:
         """Return what was found out about a call beside what every call has."""
-        fields: Fields = dict.fromkeys((*_PARTS, "cost"))
-        fields[_ATTRIBUTES] = call.source.attributes
+        fields: Fields = dict.fromkeys((*PARTS, "cost"))
+        fields[ATTRIBUTES] = call.source.attributes
         try:
             self._add(fields, call, call.noted)
         except Exception as error:
@@ -71,7 +64,7 @@ class EventMaker:
         if noted.images is not None:
             fields["image_metrics"] = noted.images
         if noted.attributes:
-            fields[_ATTRIBUTES] = {**fields[_ATTRIBUTES], **noted.attributes}
+            fields[ATTRIBUTES] = {**fields[ATTRIBUTES], **noted.attributes}
         told = None
         if noted.tokens is not None:
             fields["token_metrics"] = noted.tokens.metrics()
@@ -87,30 +80,14 @@ class EventMaker:
     def _collect(
         self, fields: Fields, collector: MetricCollector, asked: Asked, context: CollectorContext
     ) -> None:
-        found = self._crew.ask(collector, asked, context)
-        if found is None:
+        said = self._crew.ask(collector, asked, context)
+        if said is None:
             return
-        place = f"collector {type(collector).__name__}"
-        try:
-            for name, value in dict(found).items():
-                self._merge(fields, collector, name, value)
-        except Exception as error:
-            self._problems.note(place, error)
-
-    @staticmethod
-    def _merge(fields: Fields, collector: MetricCollector, name: Any, value: Any) -> None:
-        kind = clean(str(collector.metric_type), LONGEST_NAME)
-        if name in _PARTS:
-            part = _PARTS[name]
-            fields[name] = value if type(value) is part else _checked(part, value)
-        elif name == "cost":
-            fields[name] = None if value is None else _DOLLARS.validate_python(value)
-        elif name == _ATTRIBUTES:
-            told = jsonable(dict(value))
-            for one, attribute in told.items() if isinstance(told, dict) else ():
-                _attribute(fields, kind, one, attribute)
-        else:
-            _attribute(fields, kind, f"{kind}.{clean(str(name), LONGEST_NAME)}", jsonable(value))
+        fields.update(said.fields)
+        # The function's own are those of all its events.
+        attributes = fields[ATTRIBUTES] = {**fields[ATTRIBUTES]}
+        for name, value in said.attributes:
+            _add_attribute(attributes, said.kind, name, value)
 
 
 def _columns(calls: Sequence[Call]) -> dict[str, list[Any]]:
@@ -136,7 +113,7 @@ def _columns(calls: Sequence[Call]) -> dict[str, list[Any]]:
         "stream_metrics": [call.stream for call in calls],
         "cost": nothing.copy(),
         # Nobody changes it: an event that has more gets a copy.
-        _ATTRIBUTES: [source.attributes for source in sources],
+        ATTRIBUTES: [source.attributes for source in sources],
         "error": [one is not None for one in types],
         "error_type": [None if one is None else type_name(one) for one in types],
     }
@@ -153,22 +130,10 @@ def _context(call: Call) -> CollectorContext:
     )
 
 
-def _checked(part: type[BaseModel], value: Any) -> BaseModel:
-    """Return a part that a collector made, with text that every store takes."""
-    found = part.model_validate(value, from_attributes=True)
-    texts = {
-        name: clean(one, LONGEST_NAME)
-        for name, one in found.__dict__.items()
-        if isinstance(one, str)
-    }
-    return found.model_copy(update=texts)
-
-
-def _attribute(fields: Fields, kind: str, name: str, value: JsonValue) -> None:
+def _add_attribute(taken: dict[str, JsonValue], kind: str, name: str, value: JsonValue) -> None:
     """Add an attribute; one whose name somebody else took gets its collector's in front."""
-    taken = fields[_ATTRIBUTES]
     free, number = name, 1
     while free in taken and taken[free] != value:
         free = f"{kind}.{name}" if number == 1 else f"{kind}.{name}.{number}"
         number += 1
-    fields[_ATTRIBUTES] = {**taken, free: value}
+    taken[free] = value

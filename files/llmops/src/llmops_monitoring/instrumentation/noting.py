@@ -13,7 +13,7 @@ from llmops_monitoring.instrumentation.collectors.text import Text, texts
 from llmops_monitoring.instrumentation.collectors.tokens import Tokens, tokens
 from llmops_monitoring.instrumentation.problems import Problems
 from llmops_monitoring.instrumentation.source import Args, Kwargs, Source
-from llmops_monitoring.instrumentation.values import clean, jsonable
+from llmops_monitoring.instrumentation.values import clean, jsonable, jsonable_arguments
 
 T = TypeVar("T")
 
@@ -85,7 +85,7 @@ class Plan:
     def input(self, source: Source, args: Args, kwargs: Kwargs) -> dict[str, JsonValue]:
         """Return the attribute that holds the arguments, masked."""
         named = source.named(args, kwargs)
-        told = self.guarded("content", jsonable, named, self.masked)
+        told = self.guarded("content", jsonable_arguments, named, self.masked)
         return {} if told is None else {INPUT: told}
 
     def masked(self, text: str) -> str:

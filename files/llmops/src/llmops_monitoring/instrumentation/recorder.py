@@ -122,15 +122,3 @@ class Recorder:
         with self._lock:
             self.sampled_out += 1
         return False
-
-
-class _Active:
-    """The recorder of the process, None while nothing is measured."""
-
-    __slots__ = ("recorder",)
-
-    def __init__(self) -> None:
-        self.recorder: Recorder | None = None
-
-
-ACTIVE: Final = _Active()

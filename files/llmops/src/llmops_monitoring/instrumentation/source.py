@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from pydantic import JsonValue
@@ -109,7 +110,7 @@ def _attributes(given: Mapping[str, object]) -> dict[str, JsonValue]:
 
 def _name(function: Callable[..., Any]) -> str:
     """Return `Class.method` or `function`, wherever it was defined."""
-    inner = getattr(function, "func", function)
+    inner = function.func if isinstance(function, partial) else function
     name = getattr(inner, "__qualname__", None) or type(function).__qualname__
     return str(name).rpartition("<locals>.")[2]
 

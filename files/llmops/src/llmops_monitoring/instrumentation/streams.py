@@ -12,13 +12,15 @@ from types import TracebackType
 from typing import Any, Final, Literal
 
 from llmops_monitoring.event import StreamMetrics
+from llmops_monitoring.instrumentation.active import ACTIVE
+from llmops_monitoring.instrumentation.collectors.engine import EngineOutputs
 from llmops_monitoring.instrumentation.collectors.text import Text, texts
 from llmops_monitoring.instrumentation.collectors.tokens import Tokens
 from llmops_monitoring.instrumentation.context import CURRENT, Entered, Frame, restore
 from llmops_monitoring.instrumentation.noting import OUTPUT, PLAIN, Noted
-from llmops_monitoring.instrumentation.recorder import ACTIVE, Recorder
+from llmops_monitoring.instrumentation.recorder import Recorder
 from llmops_monitoring.instrumentation.source import Args, Kwargs, Source
-from llmops_monitoring.instrumentation.values import items, read
+from llmops_monitoring.instrumentation.values import items, read, stored
 
 _MOST_CHUNKS_KEPT: Final = 1000
 _MOST_CONTENT: Final = 1_000_000
@@ -39,6 +41,7 @@ class Stream:
         self._entered: list[Entered] = []
         self._text = Text() if self._plan.text else None
         self._tokens = Tokens() if self._plan.tokens else None
+        self._outputs = EngineOutputs()
         self._content: list[str] = []
         self._content_length = 0
         self._kept: list[Any] = []
@@ -80,7 +83,7 @@ class Stream:
 
     def _read(self, chunk: Any, moment: float) -> None:
         plan = self._plan
-        found = texts(chunk) if self._first is None or self._text or plan.content else None
+        found = self._texts(chunk) if self._first is None or self._text or plan.content else None
         if self._first is None and (found is None or any(found) or _brings_tokens(chunk)):
             self._first = moment - self._begun
         if found and self._text is not None:
@@ -94,6 +97,11 @@ class Stream:
             self._tokens.add(chunk)
         if plan.collectors and len(self._kept) < _MOST_CHUNKS_KEPT:
             self._kept.append(chunk)
+
+    def _texts(self, chunk: Any) -> list[str] | None:
+        if type(chunk) not in PLAIN and read(chunk, "prompt_token_ids") is not None:
+            return [text for _, text in self._outputs.add(stored(chunk))[1]]
+        return texts(chunk)
 
     def close(self) -> None:
         """Note that the consumer wants no more."""

@@ -4,7 +4,7 @@ import datetime as dt
 import decimal
 import pathlib
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from enum import Enum
 from itertools import islice
@@ -143,6 +143,20 @@ def jsonable(value: object, text: Callable[[str], str] = clean) -> JsonValue:
     return _Reading(text).of(value, _DEEPEST)
 
 
+def jsonable_arguments(
+    named: Mapping[str, object], text: Callable[[str], str]
+) -> dict[str, JsonValue]:
+    """Return what JSON can say of arguments; their names, which are code, don't go through `text`.
+
+    All of them share the bounds of one value.
+    """
+    reading = _Reading(text)
+    return {
+        clean(name, LONGEST_NAME): reading.of(value, _DEEPEST)
+        for name, value in islice(named.items(), _MOST_ITEMS)
+    }
+
+
 class _Reading:
     """Reads one value; a value that holds itself, or millions of others, ends it by its bounds."""
 
@@ -181,14 +195,14 @@ class _Reading:
         for name, one in islice(dict.items(value), _MOST_ITEMS):
             if self._left <= 0:
                 break
-            found[_key(name)] = self.of(one, depth - 1)
+            found[self._key(name)] = self.of(one, depth - 1)
         if dict.__len__(value) > len(found):
             found[_CUT] = _CUT
         return found
 
     def _named(self, value: Any, kind: type) -> JsonValue:
         if kind in _WRITTEN:
-            return clean(str(value))
+            return self._text(str(value))
         if kind in _MOMENTS:
             return str(value.isoformat())
         if issubclass(kind, Enum):
@@ -198,17 +212,8 @@ class _Reading:
             return f"<{len(value)} bytes>"
         return f"<{type_name(kind)}>"
 
-
-def _key(name: object) -> str:
-    told = jsonable(name, lambda text: clean(text, LONGEST_NAME)) if _is_plain(name) else None
-    return (
-        told
-        if isinstance(told, str)
-        else f"<{type_name(type(name))}>"
-        if told is None
-        else str(told)
-    )
-
-
-def _is_plain(name: object) -> bool:
-    return issubclass(type(name), (str, int, float, Enum, uuid.UUID))
+    def _key(self, name: object) -> str:
+        kind = type(name)
+        plain = issubclass(kind, (str, int, float, Enum, uuid.UUID))
+        told = self.of(name, 0) if plain else None
+        return f"<{type_name(kind)}>" if told is None else clean(str(told), LONGEST_NAME)

@@ -46,8 +46,17 @@ class Journal:
             message = f"{path} is taken"
             raise FileExistsError(message)
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        journal = cls(path, claim, os.open(path, flags, 0o600))
-        journal._write(schema.serialize())
+        try:
+            journal = cls(path, claim, os.open(path, flags, 0o600))
+        except OSError:
+            claim.release()
+            raise
+        try:
+            journal._write(schema.serialize())
+        except OSError:
+            # It is tried again and again: neither files nor descriptors may pile up meanwhile.
+            journal.remove()
+            raise
         return journal
 
     @classmethod

@@ -67,8 +67,7 @@ class ParquetBackend(StorageBackend):
         Raises:
             OSError: It can't be written to.
         """
-        # What is measured is the application's: not for everybody.
-        self._waiting.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._make_folders()
         for journal in Journal.orphans(self._waiting):
             try:
                 batches = journal.read()
@@ -103,8 +102,10 @@ class ParquetBackend(StorageBackend):
         if self._rows >= _ROLL_ROWS:
             self._roll()
         if self._journal is None:
+            # Somebody may have removed them while this runs.
+            self._make_folders()
             self._journal = Journal.create(self._waiting, SCHEMA)
-            self._timer = asyncio.get_running_loop().call_later(_ROLL_SECONDS, self._roll_in_time)
+            self._roll_later()
         self._journal.append(batch)
         self._batches.append(batch)
         self._rows += len(ids)
@@ -143,11 +144,22 @@ class ParquetBackend(StorageBackend):
         return event_id in self._ids or event_id in self._earlier_ids
 
     def _roll_in_time(self) -> None:
-        # What waits is safe in the journal: the next batch tries again, and tells if it can't.
+        # What waits is safe in the journal: it is tried again later, and by a batch when many wait.
         try:
             self._roll()
         except (OSError, pa.ArrowException) as error:
             _LOG.warning("No Parquet file could be made, which is tried again: %s", error)
+            self._roll_later()
+
+    def _roll_later(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(_ROLL_SECONDS, self._roll_in_time)
+
+    def _make_folders(self) -> None:
+        # What is measured is the application's: not for everybody.
+        for folder in (self._folder, self._waiting):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def _roll(self) -> None:
         """Make a file of what waits in the journal."""
@@ -175,7 +187,7 @@ class ParquetBackend(StorageBackend):
             self._write_file(self._folder / folder, f"events_{name}.parquet", part)
 
     def _write_file(self, folder: Path, name: str, table: Any) -> None:
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         unfinished = folder / f".{name}.tmp"
         try:
             pq.write_table(

@@ -34,6 +34,7 @@ _TYPES: Final = {
     Kind.JSON: "jsonb",
 }
 _CONNECT_SECONDS = 10
+_EXAMPLE: Final = "postgresql://user:password@host:5432/database"
 # What PostgreSQL says of values, not of itself.
 _REJECTIONS: Final = (
     psycopg.DataError,
@@ -179,12 +180,17 @@ class PostgresBackend(StorageBackend):
 
     async def _connect(self) -> Connection:
         told = self.config.connection_string
-        connection = await AsyncConnection.connect(
-            told.get_secret_value() if told else "",
-            autocommit=True,
-            connect_timeout=_CONNECT_SECONDS,
-            fallback_application_name="llmops-monitoring",
-        )
+        try:
+            connection = await AsyncConnection.connect(
+                told.get_secret_value() if told else "",
+                autocommit=True,
+                connect_timeout=_CONNECT_SECONDS,
+                fallback_application_name="llmops-monitoring",
+            )
+        except psycopg.ProgrammingError:
+            # Its text has the string, and with it the password.
+            message = f"connection_string can't be read; expected {_EXAMPLE}"
+            raise psycopg.ProgrammingError(message) from None
         # `values` gives JSON as text.
         set_json_dumps(_as_it_is, connection)
         return connection

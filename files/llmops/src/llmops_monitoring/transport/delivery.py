@@ -10,7 +10,7 @@ from llmops_monitoring.call import Call
 from llmops_monitoring.config import MonitorConfig
 from llmops_monitoring.event import MetricEvent
 from llmops_monitoring.storage.base import RejectedError
-from llmops_monitoring.transport.link import Complaints, Link
+from llmops_monitoring.transport.link import Complaints, Link, described
 from llmops_monitoring.transport.making import Make
 from llmops_monitoring.transport.queue import CallQueue, Dropped
 from llmops_monitoring.transport.spill import Spill, Spilled, SpillError
@@ -147,7 +147,7 @@ class Delivery:
             return self._make([call])
         except Exception as error:
             self._queue.settle(dropped=1, reason=Dropped.INVALID)
-            self._complaints.add(1, f"No event can be made of a call: {error!r}")
+            self._complaints.add(1, f"No event can be made of a call: {described(error)}")
             return ()
 
     def _read(self, rows: Sequence[Spilled], disk: "_Disk") -> Batch:
@@ -157,7 +157,7 @@ class Delivery:
                 events.append(MetricEvent.model_validate_json(row.body))
             except ValueError as error:
                 disk.forget(row, Dropped.INVALID)
-                self._complaints.add(1, f"What was spilled is no event: {error!r}")
+                self._complaints.add(1, f"What was spilled is no event: {described(error)}")
         return Batch(0, events)
 
     async def _deliver(self, whole: Batch, origin: _Origin) -> bool:
@@ -178,7 +178,7 @@ class Delivery:
                 return False
             elif len(batch.events) == 1:
                 origin.dropped(batch, Dropped.REJECTED)
-                self._complaints.add(1, f"The backend rejects an event: {error!r}")
+                self._complaints.add(1, f"The backend rejects an event: {described(error)}")
             else:
                 suspect = True
                 pending.extend(reversed(_halves(batch)))
@@ -248,7 +248,7 @@ class _Memory:
                 body = event.model_dump_json().encode()
             except ValueError as error:
                 self._queue.settle(dropped=1, reason=Dropped.INVALID)
-                self._complaints.add(1, f"An event can't be spilled: {error!r}")
+                self._complaints.add(1, f"An event can't be spilled: {described(error)}")
             else:
                 rows.append(Spilled(place, event.event_id, body))
         return rows

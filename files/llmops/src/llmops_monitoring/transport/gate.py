@@ -20,7 +20,7 @@ class Gate:
         """Return an open gate."""
         self._lock = threading.Lock()
         self._owner: int | None = None
-        self._held = False
+        self._forker: int | None = None
         _watch(self)
 
     def enter(self) -> None:
@@ -36,13 +36,14 @@ class Gate:
     def close(self) -> None:
         """Wait until the thread waits too, and hold it."""
         # A thread that forks is at work itself.
-        if self._owner != threading.get_ident():
-            self._held = self._lock.acquire(timeout=_PATIENCE_SECONDS)
+        me = threading.get_ident()
+        if self._owner != me and self._lock.acquire(timeout=_PATIENCE_SECONDS):
+            self._forker = me
 
     def open(self) -> None:
-        """Hold the thread no longer."""
-        if self._held:
-            self._held = False
+        """Hold the thread no longer, where it was this thread that held it."""
+        if self._forker == threading.get_ident():
+            self._forker = None
             self._lock.release()
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from llmops_monitoring.event import MetricEvent
-from llmops_monitoring.storage.base import StorageBackend
+from llmops_monitoring.storage.base import RejectedError, StorageBackend
 
 _LOG = logging.getLogger(__name__)
 _WRITE_SECONDS = 30.0
@@ -32,6 +32,7 @@ class Link:
         self._seconds_left = seconds_left
         self._ready = False
         self._attempting: asyncio.Timeout | None = None
+        self._complaints = Complaints()
         self.failures = 0
         self.healthy: bool | None = None
         self.last_error: str | None = None
@@ -91,10 +92,15 @@ class Link:
                     await self._backend.write_event(events[0])
                 elif events:
                     await self._backend.write_batch(events)
+        except RejectedError as error:
+            # It works: what is wrong is in the events.
+            self.last_error = described(error)
+            return error
         # A backend's own tasks can be cancelled, this one isn't.
         except (Exception, asyncio.CancelledError) as error:
             self._note(error)
             self.failures += 1
+            self._complaints.add(len(events), f"The backend takes nothing: {self.last_error}")
             return error
         finally:
             self._attempting = None
@@ -106,7 +112,16 @@ class Link:
 
     def _note(self, error: BaseException) -> None:
         self.healthy = False
-        self.last_error = f"{type(error).__name__}: {error}"
+        self.last_error = described(error)
+
+
+def described(error: BaseException) -> str:
+    """Return an error in one line; that of a backend of the application may have no words."""
+    try:
+        said = " ".join(str(error).split())
+    except Exception:
+        said = "it can't be told"
+    return f"{type(error).__name__}: {said}"
 
 
 class Complaints:
@@ -123,6 +138,6 @@ class Complaints:
         self._count += count
         now = time.monotonic()
         if now >= self._next:
-            _LOG.warning("%s (%d calls)", message, self._count)
+            _LOG.warning("%s%s", message, f" ({self._count} calls)" if self._count else "")
             self._next = now + self._every
             self._count = 0

@@ -3,6 +3,7 @@
 import itertools
 import logging
 import os
+import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -169,8 +170,10 @@ def _first_free(path: Path) -> tuple[Path, Claim]:
 
 
 def _orphans(path: Path) -> Iterator[tuple[Path, Claim]]:
-    for one in sorted(path.parent.glob(f"{path.stem}-*{path.suffix}")):
-        claim = Claim.take(one)
+    # Those with a number alone: another application's may lie beside.
+    numbered = re.compile(rf"{re.escape(path.stem)}-\d+{re.escape(path.suffix)}")
+    for one in sorted(path.parent.iterdir()):
+        claim = Claim.take(one) if numbered.fullmatch(one.name) else None
         if claim is None:
             continue
         if one.exists():

@@ -78,13 +78,13 @@ class InProcessTransport:
 
     def flush(self, timeout: float) -> bool:
         """Return whether all that was put before is written or spilled within `timeout` seconds."""
-        lost = self._queue.lost
-        if self._queue.is_settled:
+        lost, mark = self._queue.lost, self._queue.passed
+        if self._queue.has_passed(mark):
             return True
         self._start_thread()
         if self._worker is None:
             return False
-        flush = _Flush(self._queue.passed)
+        flush = _Flush(mark)
         self._worker.flushes.append(flush)
         self._worker.wake()
         return flush.done.wait(timeout) and self._queue.lost == lost
@@ -136,9 +136,13 @@ class InProcessTransport:
         _LEFT_TO_PARENT.extend((self._backend, self._worker, self._thread))
         if self._worker is not None:
             self._worker.forget()
-        self._backend = self._fresh_backend()
         stopped = self._stopped
         self._queue.reset()
+        try:
+            self._backend = self._fresh_backend()
+        except Exception as error:
+            _LOG.warning("No backend for a forked child, its calls are dropped: %r", error)
+            stopped = True
         self._make.begin_anew()
         self._reset()
         if stopped:
@@ -239,7 +243,9 @@ class _Worker:
             self._gate.leave()
 
     def _make_loop(self) -> asyncio.AbstractEventLoop:
-        return asyncio.SelectorEventLoop(GatedSelector(self._gate))
+        loop = asyncio.SelectorEventLoop(GatedSelector(self._gate))
+        loop.set_debug(False)  # Who debugs the application shall not be told of this one.
+        return loop
 
     def seconds_left(self) -> float:
         """Return how long it may go on: infinite until the transport stops."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from llmops_monitoring.event import TokenMetrics, assemble
+from llmops_monitoring.instrumentation.collectors.engine import EngineOutputs, length
 from llmops_monitoring.instrumentation.collectors.registry import (
     CollectorContext,
     MetricCollector,
@@ -50,13 +51,14 @@ _DETAILS: Final = (
 class Tokens:
     """The counts of one call, from its answer or from the chunks of it that tell some."""
 
-    __slots__ = ("cost", "counts", "model")
+    __slots__ = ("_outputs", "cost", "counts", "model")
 
     def __init__(self) -> None:
         """Begin with nothing counted."""
         self.model: str | None = None
         self.cost: float | None = None
         self.counts: dict[str, int] = {}
+        self._outputs: EngineOutputs | None = None
 
     def add(self, answer: object) -> None:
         """Take what an answer, or a chunk of one, tells; a later count is the truer one."""
@@ -104,13 +106,14 @@ class Tokens:
 
     def _count(self, output: dict[str, Any]) -> None:
         counts = self.counts
-        counts["prompt_tokens"] = counts.get("prompt_tokens", 0) + _length(
-            output, "prompt_token_ids"
-        )
-        completed = sum(_length(one, "token_ids") for one in items(read(output, "outputs")))
+        self._outputs = self._outputs or EngineOutputs()
+        first, news = self._outputs.add(output)
+        given = length(output, "prompt_token_ids") if first else 0
+        counts["prompt_tokens"] = counts.get("prompt_tokens", 0) + given
+        completed = sum(len(ids) for ids, _ in news)
         counts["completion_tokens"] = counts.get("completion_tokens", 0) + completed
         cached = read(output, "num_cached_tokens")
-        if type(cached) is int and cached >= 0:
+        if first and type(cached) is int and cached >= 0:
             counts["cached"] = counts.get("cached", 0) + cached
 
     def metrics(self) -> TokenMetrics | None:
@@ -141,11 +144,6 @@ class Tokens:
                 "reasoning_tokens": counts.get("reasoning"),
             },
         )
-
-
-def _length(holder: object, name: str) -> int:
-    held = read(holder, name)
-    return len(held) if type(held) in {list, tuple} else 0
 
 
 def tokens(result: object) -> Tokens | None:
