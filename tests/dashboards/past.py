@@ -6,6 +6,7 @@ Prometheus over them runs in a folder of links.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import logging
 import os
@@ -86,7 +87,6 @@ LIVED = (WEEK_BEFORE, *PARTS)
 def prometheus() -> Iterator[str]:
     """Run a Prometheus over the past, and give its address."""
     kept = made()
-    KEPT.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=KEPT, prefix="run-") as folder:
         # Links cost nothing, and what Prometheus removes or adds there is not the past's.
         shutil.copytree(kept / "data", Path(folder) / "data", copy_function=os.link)
@@ -95,18 +95,23 @@ def prometheus() -> Iterator[str]:
 
 
 def made() -> Path:
-    """Return the folder of the past, after making it if there is none of these sources."""
+    """Return the folder of the past, after making it if there is none of these sources.
+
+    Tests that run beside each other wait for the one that makes it, and none removes what another is about to use.
+    """
     folder = KEPT / _fingerprint()
-    if not folder.is_dir():
-        KEPT.mkdir(parents=True, exist_ok=True)
-        making = Path(tempfile.mkdtemp(dir=KEPT, prefix="making-"))
-        try:
-            _make(making)
-            for old in KEPT.glob("past-*"):
-                shutil.rmtree(old)
-            making.rename(folder)
-        finally:
-            shutil.rmtree(making, ignore_errors=True)
+    KEPT.mkdir(parents=True, exist_ok=True)
+    with (KEPT / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.is_dir():
+            making = Path(tempfile.mkdtemp(dir=KEPT, prefix="making-"))
+            try:
+                _make(making)
+                for old in KEPT.glob("past-*"):
+                    shutil.rmtree(old)
+                making.rename(folder)
+            finally:
+                shutil.rmtree(making, ignore_errors=True)
     return folder
 
 
@@ -167,7 +172,8 @@ def _played(part: Part) -> Iterator[str]:
     for target in targets.values():
         yield from target.write(stamped(moments))
     for metric, lines in noted.items():
-        yield from (f"# TYPE {metric} gauge\n", *sorted(lines))
+        # Series by series, each in the order of time.
+        yield from (f"# TYPE {metric} gauge\n", *sorted(lines, key=lambda line: line.split(" ")[0]))
 
 
 def _elsewhere() -> Iterator[str]:
