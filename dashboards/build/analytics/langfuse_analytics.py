@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from .. import colours, variables
 from ..board import Board
 from ..limits import above, alert
-from ..links import Link, cell, label, to
+from ..links import Link, cell, label, logs, to, variable
 from ..panels import Face, Panel, series, stat, states
 from ..queries import Query
 from ..tables import Column, table
@@ -64,7 +64,10 @@ def _status() -> Iterator[Panel]:
             "short",
             EMPTY,
             meanings={1: ("Up", colours.OK), 0: ("Down", colours.CRITICAL)},
-            links=[to("docker-containers", "Its containers")],
+            links=[
+                to("docker-containers", "Its containers", instance=variable("instance")),
+                logs("Errors in logs", instance=variable("instance"), level="error"),
+            ],
         ),
     )
     yield stat(

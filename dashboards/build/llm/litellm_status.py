@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from .. import variables
 from ..board import Board
 from ..limits import above, alert
-from ..links import cell, logs, to
+from ..links import cell, logs, to, variable
 from ..panels import Face, Panel, series, stat
 from ..queries import Query
 from ..tables import Column, table
@@ -54,7 +54,10 @@ def _health() -> Iterator[Panel]:
             "short",
             EMPTY,
             meanings=UP,
-            links=[to("docker-containers", "The containers"), logs("Errors in logs", level="error")],
+            links=[
+                to("docker-containers", "The containers"),
+                logs("Errors in logs", instance=variable("instance"), level="error"),
+            ],
         ),
     )
     yield stat(

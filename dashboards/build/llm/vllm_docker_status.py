@@ -46,7 +46,8 @@ def board() -> Board:
         ],
     )
     made.row("", *_status())
-    made.row("$container", *_server(), *_times(), *_prefill(), *_work(), *_ends(), *_container(), repeat="container")
+    each = (*_server(), *_times(), *_prefill(), *_work(), *_ends(), *_container())
+    made.row("$container", *each, collapsed=True, repeat="container")
     return made
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from .. import colours
-from ..limits import above, alert
+from ..limits import above, alert, alert_text
 from ..links import cell, label, logs, to
 from ..panels import Face, Panel, series, states
 from ..queries import Query
@@ -184,11 +184,18 @@ def _pcie_throughput() -> Panel:
 
 
 def _pcie_replays() -> Panel:
+    window = alert_text("GpuPcieReplay", "window")
+    minutes = int(window.removesuffix("m"))
     return series(
-        "PCIe replays",
-        Query(f"sum by (instance, gpu) (increase(llm_monitor_gpu_pcie_replays_total{CHOSEN}[$__rate_interval]))", GPU),
+        f"PCIe replays in {minutes} minutes",
+        Query(
+            f"{60 * minutes} * sum by (instance, gpu) (rate(llm_monitor_gpu_pcie_replays_total"
+            f"{CHOSEN}[$__rate_interval]))",
+            GPU,
+        ),
         face=Face(
-            "Packets that had to be sent again. A few are nothing; many are a bad slot, riser or board.",
+            f"Packets that had to be sent again, at the pace of each moment for {minutes} minutes; the line is the "
+            "alert's limit. A few are nothing; many are a bad slot, riser or board.",
             "short",
             EMPTY,
             above(warning=alert("GpuPcieReplay")),

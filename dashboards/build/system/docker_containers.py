@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from .. import colours, variables
 from ..board import Board
 from ..limits import above
-from ..links import cell, label, logs, to
+from ..links import cell, label, logs, to, variable
 from ..panels import Face, Panel, stat, states
 from ..queries import Query
 from ..tables import Column, table
@@ -111,7 +111,7 @@ def _unhealthy() -> Panel:
             "short",
             EMPTY,
             above(warning=1),
-            links=[logs("Errors", level="error")],
+            links=[logs("Errors", instance=variable("instance"), container=variable("container"), level="error")],
         ),
         width=4,
     )
