@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -99,7 +99,7 @@ def made() -> Path:
 
     Tests that run beside each other wait for the one that makes it, and none removes what another is about to use.
     """
-    folder = KEPT / _fingerprint()
+    folder = KEPT / f"past-{fingerprint(SOURCES)}"
     KEPT.mkdir(parents=True, exist_ok=True)
     with (KEPT / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -115,14 +115,15 @@ def made() -> Path:
     return folder
 
 
-def _fingerprint() -> str:
+def fingerprint(sources: Iterable[str]) -> str:
+    """Return what changes when files or folders do, whose paths start at the repository's root."""
     digest = hashlib.sha256()
-    for source in SOURCES:
+    for source in sources:
         path = ROOT / source
         for file in sorted(path.rglob("*.[pyj]*") if path.is_dir() else [path]):
             if file.is_file() and "__pycache__" not in file.parts:
                 digest.update(file.relative_to(ROOT).as_posix().encode() + b"\0" + file.read_bytes())
-    return f"past-{digest.hexdigest()[:16]}"
+    return digest.hexdigest()[:16]
 
 
 def _make(folder: Path) -> None:

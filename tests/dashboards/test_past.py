@@ -34,7 +34,7 @@ def test_another_past_takes_the_place_of_the_last(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(past, "KEPT", tmp_path)
     monkeypatch.setattr(past, "_make", lambda folder: (folder / "data").mkdir())
     old = past.made()
-    monkeypatch.setattr(past, "_fingerprint", lambda: "past-of-other-sources")
+    monkeypatch.setattr(past, "fingerprint", lambda _sources: "of-other-sources")
     assert past.made() == tmp_path / "past-of-other-sources"
     assert not old.exists()
 
