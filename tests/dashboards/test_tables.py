@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,10 +11,10 @@ from typing import Any
 
 import pytest
 from ansible_collections.llmops.monitoring.tests.dashboards import asking
-from ansible_collections.llmops.monitoring.tests.dashboards.past import PARTS, ROOT, Part
+from ansible_collections.llmops.monitoring.tests.dashboards.past import PARTS, Part
 from ansible_collections.llmops.monitoring.tests.dashboards.reading import Asked, dashboards, panels
+from ansible_collections.llmops.monitoring.tests.npm import folder, is_installed, node
 
-INSTALLED = ROOT / ".cache" / "tables"
 SCRIPT = Path(__file__).with_name("tables") / "make.mjs"
 Json = dict[str, Any]
 Table = list[Json]
@@ -50,11 +49,10 @@ def _field(name: str, kind: str, values: Sequence[object]) -> Json:
 
 def transformed(panels_of_parts: Sequence[Json]) -> list[list[Table]]:
     """Return what Grafana makes of frames."""
-    node = shutil.which("node", path=str(INSTALLED / "node/bin")) or shutil.which("node")
-    if node is None or not (INSTALLED / "done").is_file():
+    if not is_installed("tables"):
         pytest.fail("Grafana's transformations are not installed: make .cache/tables")
     done = subprocess.run(
-        [node, str(SCRIPT), str(INSTALLED)],
+        [node(), str(SCRIPT), str(folder("tables"))],
         input=json.dumps(panels_of_parts),
         capture_output=True,
         text=True,
