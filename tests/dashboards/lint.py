@@ -230,7 +230,6 @@ def sources(board: Json) -> Complaints:
             if (source.get("type"), source.get("uid")) not in {
                 ("prometheus", "${datasource}"),
                 ("loki", "${loki}"),
-                ("postgres", "${events}"),
             }:
                 yield f"{panel['title']}: data source {source}"
 

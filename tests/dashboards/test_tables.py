@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.llmops.monitoring.tests.dashboards import asking
+from ansible_collections.llmops.monitoring.tests.dashboards.lint import UNITS
 from ansible_collections.llmops.monitoring.tests.dashboards.past import PARTS, Part
 from ansible_collections.llmops.monitoring.tests.dashboards.reading import Asked, dashboards, panels
 from ansible_collections.llmops.monitoring.tests.npm import folder, is_installed, node
@@ -90,6 +91,16 @@ def test_a_table_has_its_columns_and_a_row_for_each_thing(prometheus: str, board
         twice = {thing for thing, times in things.items() if times > 1}
         assert not twice, f"{part.scenario}: more than one row for {twice}"
     assert set(titles.values()) - seen == set(), "columns that are empty in every scenario"
+
+
+def test_units_are_those_that_grafana_knows() -> None:
+    command = [node(), str(SCRIPT.with_name("units.mjs")), str(folder("tables"))]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    # Packages write advertisements before it.
+    known = set(json.loads(done.stdout.splitlines()[-1]))
+    assert len(known) > 100
+    assert UNITS - known == set()
 
 
 def test_columns_that_are_dressed_are_there() -> None:

@@ -145,14 +145,14 @@ def _lately() -> Iterator[Panel]:
     yield stat(
         "Alerts",
         Query(
-            'count(ALERTS{alertstate="firing", component="container", instance=~"$instance|",'
-            ' container=~"$container|"}) or vector(0)'
+            'count(ALERTS{alertstate="firing", severity=~"critical|warning", component="container",'
+            ' instance=~"$instance|", container=~"$container|"}) or vector(0)'
         ),
         face=Face(
-            "Alerts about containers that fire.",
+            "Critical alerts and warnings about containers that fire. Normal is none; each has a runbook.",
             "short",
             "Prometheus does not answer.",
-            above(critical=1),
+            above(warning=1),
             links=[to("alerts", "Alerts")],
         ),
         width=4,
