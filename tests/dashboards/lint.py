@@ -333,6 +333,14 @@ def fixed_names(board: Json) -> Complaints:
             yield f"{one.where}: {selector.name} of all instances, whichever is chosen"
 
 
+def recorded_over_days(board: Json) -> Complaints:
+    """What shows weeks asks what rules have recorded: raw series are too many samples."""
+    if board.get("uid") in RANGES:
+        for one in queries(board):
+            raw = {selector.name for selector in selectors(parsed(one.expr)) if ":" not in selector.name}
+            yield from (f"{one.where}: {name} over weeks, and not what is recorded of it" for name in sorted(raw))
+
+
 def _selected(board: Json) -> Iterator[tuple[Asked, Selector]]:
     for one in promql(board):
         for selector in selectors(parsed(one.expr)):
@@ -342,5 +350,6 @@ def _selected(board: Json) -> Iterator[tuple[Asked, Selector]]:
 RULES: tuple[Callable[[Json], Complaints], ...] = (
     *(identity, time_shown, choices_of_all, classic, numbers, places, first_sight, words, titles, kinds, units, lines),
     *(meanings, sources, known_variables, ways, further, promql_is_parsed, counters, windows, fixed_names),
+    recorded_over_days,
 )
 __all__ = ["RULES", "linked", "queries"]

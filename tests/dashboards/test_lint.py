@@ -177,6 +177,7 @@ SPOILED: dict[str, tuple[Spoil, str]] = {
     ),
     "a job by name": (asking('up{instance=~"$instance", job="node"}'), "job='node' in up"),
     "an instance by name": (asking('llm_monitor_node_load1{instance="demo"}'), "instance='demo' in"),
+    "weeks of raw samples": (lambda board: board.update(uid="performance-trends"), "over weeks, and not what is"),
     "all instances": (asking("llm_monitor_node_load1"), "of all instances"),
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .. import variables
+from .. import colours, variables
 from ..board import Board
 from ..limits import above, alert
 from ..links import cell, logs, to, variable
@@ -172,6 +172,23 @@ def _traffic() -> Iterator[Panel]:
             least=0,
         ),
         stacked=True,
+        width=8,
+    )
+    failed = f"(sum(rate(llm_monitor_litellm_failures_total{{{BOTH}}}[$__rate_interval])) or vector(0))"
+    yield series(
+        "Requests by status",
+        Query(f"sum(rate(llm_monitor_litellm_requests_total{{{BOTH}}}[$__rate_interval])) - {failed}", "succeeded"),
+        Query(failed, "failed"),
+        face=Face(
+            "Requests in a second that clients got an answer to, and those that they got an error for. Some errors are "
+            "the clients' own: the panel beside says why.",
+            "reqps",
+            NOTHING,
+            least=0,
+        ),
+        stacked=True,
+        colour={"succeeded": colours.OK, "failed": colours.CRITICAL},
+        width=8,
     )
     yield series(
         "Requests that fail, by reason",
@@ -187,6 +204,7 @@ def _traffic() -> Iterator[Panel]:
             least=0,
         ),
         stacked=True,
+        width=8,
     )
 
 

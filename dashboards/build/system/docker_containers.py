@@ -25,6 +25,7 @@ STATE_CODES = {
     5: ("Restarting", colours.CRITICAL),
     6: ("Failed", colours.CRITICAL),
 }
+HEALTH = {0: ("healthy", colours.OK), 1: ("starting", colours.INFO), 2: ("unhealthy", colours.WARNING)}
 # Ended neither by itself nor on request, as the alert ContainerDown has it.
 FAILED = (
     'llm_monitor_container_state{instance=~"$instance", container=~"$container", state=~"exited|dead"} == 1\n'
@@ -176,6 +177,18 @@ def _code() -> str:
     )
 
 
+def _health() -> str:
+    """Return what each container's health check says, as one number, of HEALTH."""
+    health = 'llm_monitor_container_health{instance=~"$instance", container=~"$container", status'
+    return (
+        "max by (instance, container) (\n"
+        f'  2 * ({health}="unhealthy"}} == 1)\n'
+        f'  or ({health}="starting"}} == 1)\n'
+        f'  or 0 * ({health}="healthy"}} == 1)\n'
+        ")"
+    )
+
+
 def _over_time() -> Panel:
     return states(
         "States over time",
@@ -215,11 +228,13 @@ def _all() -> Panel:
             Query(f"{by} (round(increase(llm_monitor_container_restarts_total{CHOSEN}[$__range])))"),
             Query(f"count by (instance, container) (llm_monitor_container_gpu_assigned{CHOSEN} == 1)"),
             Query(f"{by} (llm_monitor_container_exit_code{CHOSEN})"),
+            Query(_health()),
         ],
         columns=_container_columns(),
         face=Face(
-            "Every container with what it is made of and how it is; restarts are those in the time that is shown, the "
-            "exit code that of one that has ended (137 is killed, often for memory; 143 stopped on request).",
+            "Every container with what it is made of and how it is. Health is empty where the image has no check; "
+            "restarts are those in the time that is shown, the exit code that of one that has ended (137 is killed, "
+            "often for memory; 143 stopped on request).",
             "short",
             EMPTY,
         ),
@@ -241,6 +256,7 @@ def _container_columns() -> list[Column]:
             ],
         ),
         Column("A", "State", "short", meanings=STATE_CODES),
+        Column("G", "Health", "short", meanings=HEALTH, width=90),
         Column("image", "Image"),
         Column("version", "Version"),
         Column("C", "Up for", "s", width=100, decimals=1),
