@@ -44,7 +44,7 @@ class Column:
         links: What a click on a cell offers.
         width: In pixels, if Grafana shall not choose.
         decimals: How many are shown.
-        bar: Whether a bar is drawn in the cell, of a share from 0 to 1.
+        as_bar: Whether a bar is drawn in the cell, of a share from 0 to 1.
         wrap: Whether long text goes on in a second line.
     """
 
@@ -56,7 +56,7 @@ class Column:
     links: Sequence[Link] = ()
     width: int | None = None
     decimals: int | None = None
-    bar: bool = False
+    as_bar: bool = False
     wrap: bool = False
 
 
@@ -129,7 +129,7 @@ def _properties(column: Column) -> list[dashboard.DynamicConfigValue]:
         found["mappings"] = mappings(column.meanings)
     if column.limits != limits.NONE:
         found["thresholds"] = thresholds(column.limits)
-    if column.bar:
+    if column.as_bar:
         found |= {"custom.cellOptions": {"type": "gauge", "mode": "basic"}, "min": 0, "max": 1}
     elif column.wrap:
         found["custom.cellOptions"] = {"type": "auto", "wrapText": True}

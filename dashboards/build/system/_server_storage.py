@@ -139,7 +139,9 @@ def _filesystem_columns() -> list[Column]:
         ),
         Column("mountpoint", "Mounted at"),
         Column("fstype", "Type", width=80),
-        Column("A", "Free", "percentunit", below(warning=alert("DiskFillsIn4h"), critical=alert("DiskLow")), bar=True),
+        Column(
+            "A", "Free", "percentunit", below(warning=alert("DiskFillsIn4h"), critical=alert("DiskLow")), as_bar=True
+        ),
         Column("B", "Free space", "bytes", width=110),
         Column("C", "Size", "bytes", width=110),
         Column(

@@ -209,8 +209,8 @@ def _tenant_columns() -> list[Column]:
             ],
         ),
         Column("model", "Model", links=[to("vllm-docker-status", "This model", model=cell("model"))]),
-        Column("A", "Busy", "percentunit", bar=True),
-        Column("B", "Memory in use", "percentunit", bar=True),
+        Column("A", "Busy", "percentunit", as_bar=True),
+        Column("B", "Memory in use", "percentunit", as_bar=True),
         Column(
             "C",
             "Die",
