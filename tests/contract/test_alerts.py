@@ -107,7 +107,6 @@ FOR_DASHBOARDS = {
     "model:llm_monitor_available:avg30d",
     "model:llm_monitor_error_budget_left:ratio_rate30d",
     "model:llm_monitor_first_token_budget_left:ratio_rate30d",
-    "model:llm_monitor_gpus:sum",
     "model:llm_monitor_kv_cache_usage:avg1h",
     "model:llm_monitor_queue_time:max1h",
     "model:llm_monitor_status:state",
