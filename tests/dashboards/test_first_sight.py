@@ -13,7 +13,7 @@ from ansible_collections.llmops.monitoring.dashboards.build import colours
 from ansible_collections.llmops.monitoring.tests.dashboards import asking
 from ansible_collections.llmops.monitoring.tests.dashboards.past import PARTS, Part
 from ansible_collections.llmops.monitoring.tests.dashboards.reading import Asked, dashboards
-from ansible_collections.llmops.monitoring.tests.dashboards.test_tables import frames, transformed
+from ansible_collections.llmops.monitoring.tests.dashboards.tabulating import frames, transformed
 
 BAD = {colours.WARNING, colours.CRITICAL}
 BOARDS = {one.uid: one.json for one in dashboards()}
@@ -149,3 +149,16 @@ def test_on_a_bad_day_it_can_be_seen_where(prometheus: str, uid: str, scenario: 
     found = bad_cells(prometheus, uid, SCENARIOS[scenario])
     print(f"{uid} in {scenario}: {sorted(found)}")
     assert WHERE[uid, scenario] <= found
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(0, colours.CRITICAL), (0.05, colours.WARNING), (0.5, colours.OK), (2, colours.INFO)],
+)
+def test_a_colour_is_that_of_the_meaning_or_of_the_last_limit_below(value: float, shown: str) -> None:
+    steps = [(None, colours.CRITICAL), (0.05, colours.WARNING), (0.2, colours.OK)]
+    config = {
+        "thresholds": {"steps": [{"value": least, "color": name} for least, name in steps]},
+        "mappings": [{"type": "value", "options": {"2": {"text": "Loading", "color": colours.INFO}}}],
+    }
+    assert colour(config, value) == shown
