@@ -11,7 +11,9 @@ short_description: Prometheus targets of the log shippers, from the inventory
 description:
   - Gives the target groups of the job C(alloy), as Prometheus' C(static_configs) has them.
   - The host's own Alloy is reached over the compose network. That of another host is among them if the inventory lets
-    it listen on an address that is not loopback (C(alloy_listen_address)), for else nobody reaches it.
+    it listen on an address that is not loopback (C(alloy_listen_address)), for else nobody reaches it. It is reached at
+    its C(exporters_scrape_address), else at that address where it isn't all of the host's, else at C(ansible_host),
+    else at its inventory name.
 positional: hosts, this_host, services
 options:
   _input:

@@ -9,8 +9,9 @@ author: The llmops.monitoring authors (@llmops)
 version_added: 0.1.0
 short_description: Where hosts without a Loki send their logs
 description:
-  - Gives the address of the Loki on the first monitoring host that runs one, by its C(exporters_scrape_address), else
-    C(ansible_host), else inventory name, and its C(loki_port). Nothing when no host runs one.
+  - Gives the address of the Loki on the first monitoring host that runs one which takes lines, and its C(loki_port).
+    The address is C(exporters_scrape_address), else C(loki_listen_address) where that is one of the network and not all
+    of the host's, else C(ansible_host), else the inventory name. Nothing when no host runs one.
 positional: monitoring_hosts
 options:
   _input:

@@ -16,6 +16,7 @@ from typing import Any
 from ansible_collections.llmops.monitoring.plugins.module_utils._address_rules import is_ip_address
 
 _USERS = ("owner", "writer", "reader")
+_SUITE = "trixie"
 _HEADS = {
     "event_store_certificate": ("-----BEGIN CERTIFICATE-----",),
     "event_store_certificate_key": (
@@ -30,7 +31,17 @@ def problems(settings: Mapping[str, Any], services: Sequence[str] | None) -> lis
     """Return what is wrong between the variables of a host that has, or may have, an event store."""
     if services is not None and "event_store" not in services:
         return []
-    return [*_of_passwords(settings), *_of_certificate(settings)]
+    return [*_of_passwords(settings), *_of_certificate(settings), *_of_package(settings, services)]
+
+
+def _of_package(settings: Mapping[str, Any], services: Sequence[str] | None) -> list[str]:
+    suite = settings.get("llm_monitor_debian_suite")
+    if services is None or settings.get("llm_monitor_image_source") != "distro" or suite == _SUITE:
+        return []
+    return [
+        f"llm_monitor_debian_suite is {suite!r}: the event store is PostgreSQL 17, of which only {_SUITE} has a "
+        "package; take event_store off llm_monitor_components, or take its image from a registry or a bundle"
+    ]
 
 
 def _of_passwords(settings: Mapping[str, Any]) -> list[str]:

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import http.client
 import json
-import ssl
 import urllib.error
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
 from ansible.module_utils.urls import open_url
+from ansible_collections.llmops.monitoring.plugins.module_utils._unreachable import unreachable
 
 # What a module of ours asks for is a few megabytes at most: a panel's series, a list of dashboards.
 LARGEST_ANSWER = 64 * 1024 * 1024
@@ -149,24 +149,8 @@ class GrafanaClient:
         return GrafanaError(f"Grafana at {address} fails (status {status}): {reason}.", status, body)
 
     def _unreachable(self, error: Exception) -> GrafanaError:
-        cause = error.reason if isinstance(error, urllib.error.URLError) else error
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return FinalError(
-                f"The certificate of {self.url} is not trusted: {cause.verify_message}. Name the authority that signed "
-                "it in ca_path, use the name that the certificate is for, or set validate_certs to false."
-            )
-        if isinstance(cause, ssl.SSLError):
-            return FinalError(f"{self.url} does not speak TLS: {cause.reason}. Is it http instead of https?")
-        if isinstance(cause, TimeoutError) or "timed out" in str(cause):
-            words = "no answer in time"
-        elif isinstance(cause, http.client.IncompleteRead):
-            words = "its answer ends in the middle"
-        else:
-            words = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
-        return GrafanaError(
-            f"Grafana at {self.url} does not answer: {words}. See whether it runs, whether it listens at this address "
-            "and port, and whether a firewall stands between."
-        )
+        words, final = unreachable("Grafana", self.url, error)
+        return FinalError(words) if final else GrafanaError(words)
 
 
 def _has_port(parts: SplitResult) -> bool:

@@ -31,6 +31,15 @@ def is_loopback(address: Any) -> bool:
         return False
 
 
+def _is_of_network(address: Any) -> bool:
+    """Tell whether an address is a single one of the network, and not all of a host's."""
+    try:
+        found = ipaddress.ip_address(str(address).strip("[]"))
+    except ValueError:
+        return False
+    return not found.is_unspecified and not found.is_loopback
+
+
 def runs(component: str, host: Mapping[str, Any]) -> bool:
     """Tell whether a host's inventory lets it run Loki or Alloy, which no Debian package brings."""
     components = host.get("llm_monitor_components")
@@ -39,9 +48,10 @@ def runs(component: str, host: Mapping[str, Any]) -> bool:
     return str(host.get("llm_monitor_image_source")) != "distro"
 
 
-def address_of(name: str, host: Mapping[str, Any]) -> str:
-    """Return the address at which other hosts reach one, fit for a URL."""
-    address = str(host.get("exporters_scrape_address") or host.get("ansible_host") or name)
+def address_of(name: str, host: Mapping[str, Any], listens_on: Any) -> str:
+    """Return the address at which other hosts reach what listens on an address of a host, fit for a URL."""
+    own = listens_on if _is_of_network(listens_on) else ""
+    address = str(host.get("exporters_scrape_address") or own or host.get("ansible_host") or name)
     return f"[{address}]" if ":" in address and not address.startswith("[") else address
 
 
@@ -51,14 +61,25 @@ def loki_listens_on(host: Mapping[str, Any]) -> str:
 
 
 def loki_host(hosts: Hosts, monitoring_hosts: Sequence[str]) -> str | None:
-    """Return the name of the first monitoring host that runs Loki."""
-    return next((name for name in monitoring_hosts if runs("loki", hosts[name])), None)
+    """Return the name of the first monitoring host whose Loki takes log lines; of several hosts' parts some don't."""
+    takes_lines = ("all", "write")
+    return next(
+        (
+            name
+            for name in monitoring_hosts
+            if runs("loki", hosts[name]) and (hosts[name].get("loki_target") or "all") in takes_lines
+        ),
+        None,
+    )
 
 
 def loki_url(hosts: Hosts, monitoring_hosts: Sequence[str]) -> str:
     """Return the address of the Loki to which hosts without one send their logs; empty when there is none."""
     name = loki_host(hosts, monitoring_hosts)
-    return f"http://{address_of(name, hosts[name])}:{hosts[name].get('loki_port') or LOKI_PORT}" if name else ""
+    if not name:
+        return ""
+    host = hosts[name]
+    return f"http://{address_of(name, host, loki_listens_on(host))}:{host.get('loki_port') or LOKI_PORT}"
 
 
 def alloy_targets(
@@ -68,10 +89,11 @@ def alloy_targets(
     found = []
     for name in sorted(set(names)):
         host = hosts[name]
+        listens_on = host.get("alloy_listen_address") or _LOOPBACK
         if name == this_host:
             address = "alloy:12345" if "alloy" in own_services else ""
-        elif runs("alloy", host) and not is_loopback(host.get("alloy_listen_address") or _LOOPBACK):
-            address = f"{address_of(name, host)}:{host.get('alloy_port') or ALLOY_PORT}"
+        elif runs("alloy", host) and not is_loopback(listens_on):
+            address = f"{address_of(name, host, listens_on)}:{host.get('alloy_port') or ALLOY_PORT}"
         else:
             address = ""
         if address:

@@ -29,7 +29,7 @@ def loki_problems(settings: Mapping[str, Any], services: Sequence[str] | None) -
     """Return what doesn't fit together among the variables of a host that runs Loki."""
     if services is not None and "loki" not in services:
         return []
-    return [*_retention(settings), *_store(settings), *_spread(settings)]
+    return [*_retention(settings), *_store(settings), *_spread(settings, services)]
 
 
 def _retention(settings: Mapping[str, Any]) -> Iterator[str]:
@@ -62,7 +62,7 @@ def _is_day(value: Any) -> bool:
         return False
 
 
-def _spread(settings: Mapping[str, Any]) -> Iterator[str]:
+def _spread(settings: Mapping[str, Any], services: Sequence[str] | None) -> Iterator[str]:
     target, members = settings.get("loki_target"), settings.get("loki_ring_members")
     address = settings.get("loki_ring_address")
     if target in ("read", "write", "backend"):
@@ -70,10 +70,25 @@ def _spread(settings: Mapping[str, Any]) -> Iterator[str]:
         lacking = [name for name in needed if not settings.get(name)]
         if lacking:
             yield f"loki_target is {target}, one part of a Loki on several hosts, which needs {' and '.join(lacking)}"
+        yield from _users_of_part(settings, services, str(target))
     if members and not (is_ip_address(address) and not _log_places.is_loopback(address)):
         yield (
             "loki_ring_members is set: loki_ring_address must be this host's IP address that they reach, not "
             f"{address!r}"
+        )
+
+
+def _users_of_part(settings: Mapping[str, Any], services: Sequence[str] | None, target: str) -> Iterator[str]:
+    """Yield a problem for each service beside a part of Loki that asks it for what another part does."""
+    if target != "write" and "alloy" in (services or ()) and not settings.get("alloy_loki_url"):
+        yield (
+            f"loki_target is {target}, which takes no log lines, so those of this host would be lost: set "
+            "alloy_loki_url to the proxy in front of the parts, or to one whose loki_target is write"
+        )
+    if target != "read" and "grafana" in (services or ()):
+        yield (
+            f"loki_target is {target}, which answers no questions, and this host's Grafana would ask it: run grafana "
+            "on a host whose loki_target is read, and take it off this one's llm_monitor_components"
         )
 
 
@@ -138,8 +153,8 @@ def reach_problems(
     name = _log_places.loki_host(hosts, monitoring_hosts)
     if name is None:
         return [
-            "alloy is among llm_monitor_components, but no monitoring host runs loki: set alloy_loki_url, or take "
-            "alloy off the list"
+            "alloy is among llm_monitor_components, but no monitoring host runs a loki that takes log lines: set "
+            "alloy_loki_url, or take alloy off the list"
         ]
     address = _log_places.loki_listens_on(hosts[name])
     if not _log_places.is_loopback(address):

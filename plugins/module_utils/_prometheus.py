@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import ssl
 import urllib.error
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 from ansible.module_utils.urls import open_url
+from ansible_collections.llmops.monitoring.plugins.module_utils._unreachable import unreachable
 
 _T = TypeVar("_T")
 
@@ -163,22 +163,8 @@ class PrometheusClient:
         return PrometheusError(f"Prometheus at {self.url} fails (status {status}): {reason}.")
 
     def _unreachable(self, error: Exception) -> PrometheusError:
-        cause = error.reason if isinstance(error, urllib.error.URLError) else error
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return FinalError(
-                f"The certificate of {self.url} is not trusted: {cause.verify_message}. Name the authority that signed "
-                "it in ca_path, use the name that the certificate is for, or set validate_certs to false."
-            )
-        if isinstance(cause, ssl.SSLError):
-            return FinalError(f"{self.url} does not speak TLS: {cause.reason}. Is it http instead of https?")
-        if isinstance(cause, TimeoutError) or "timed out" in str(cause):
-            words = "no answer in time"
-        else:
-            words = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
-        return PrometheusError(
-            f"Prometheus at {self.url} does not answer: {words}. See whether it runs, whether it listens at this "
-            "address and port, and whether a firewall stands between."
-        )
+        words, final = unreachable("Prometheus", self.url, error)
+        return FinalError(words) if final else PrometheusError(words)
 
 
 def _targets(data: Any) -> list[Target]:

@@ -39,6 +39,7 @@ _REGISTRY = re.compile(
 _VERSION = re.compile(r"\d+(?:\.\d+)*")
 _FINGERPRINT = re.compile(r"[0-9A-Fa-f]{40}|(?:[0-9A-Fa-f]{4} +){9}[0-9A-Fa-f]{4}")
 _PASSWORD = re.compile(r"(?:[\x21-\x7e]{16,})?")
+_ANY_PASSWORD = re.compile(r"(?:[\x21-\x7e]+(?: +[\x21-\x7e]+)*)?")
 _BEARER_TOKEN = re.compile(r"[\x21-\x7e]+")
 _REFERENCE_WITH_REGISTRY = re.compile(r"(?:localhost|[^/\s]*[.:][^/\s]*)/\S+")
 
@@ -189,6 +190,10 @@ RULES: Mapping[tuple[str, str], Rule] = {
     ("_password", "str"): Rule(
         "16 or more ASCII letters, digits and signs without spaces; quote it if it is a number",
         _matches(_PASSWORD),
+    ),
+    # Somebody else gave it.
+    ("_loki_password", "str"): Rule(
+        "text of ASCII letters, digits, signs and spaces; quote it if it is a number", _matches(_ANY_PASSWORD)
     ),
     ("_announcements", "list"): Rule(
         "a list of announcements, each with an id, a kind (maintenance, incident or deprecation), a title and a start",

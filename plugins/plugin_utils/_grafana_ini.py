@@ -20,7 +20,7 @@ _SECTION = re.compile(r"[A-Za-z0-9_.-]+")
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
 _PLAIN = re.compile(r"[A-Za-z0-9_./:@, -]*")
 _UNFIT_FOR_FILES = re.compile(r"[^A-Za-z0-9_.-]")
-_SECRET_NAME = re.compile(r"(?:passw(?:or)?d|secret|token|credentials?|(?:secret|access|api|private|write)_key)$")
+_SECRET_NAME = re.compile(r"(?:passw(?:or)?d|secret|token|credentials?|(?:secret|access|api|private|write)_?key)$")
 _SECRET_WITHIN = re.compile(r"://[^/?#\s]*:[^/?#\s]*@|(?:^|[,;\s])password=", re.IGNORECASE)
 _REFERENCE = re.compile(r"\$__(?:file|env|vault)\{.*\}")
 _SCALARS = (str, int, float, bool)
@@ -108,11 +108,11 @@ def _complaint(name: str, value: Any) -> str:
 
 
 def _is_secret(name: str, value: Any) -> bool:
-    """Tell whether a value must not lie open. Paths, such as those of keys, are none, nor are flags."""
+    """Tell whether a value must not lie open; a flag may. A path of a secret does no harm in a file."""
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         return False
     text = str(value)
-    if not text or text.startswith("/") or _REFERENCE.fullmatch(text):
+    if not text or _REFERENCE.fullmatch(text):
         return False
     return bool(_SECRET_NAME.search(name.lower()) or _SECRET_WITHIN.search(text))
 

@@ -235,8 +235,9 @@ def test_a_changed_setting_starts_grafana_anew(grafana: Place) -> None:
         label(grafana_ini={"users": {"default_theme": "light"}}),
         label(grafana_admin_password="another-pa55-w0rd"),
         label(prometheus_scrape_interval="15s"),
+        label(grafana_provisioning="as another version has it"),
     }
-    assert len(seen) == 4
+    assert len(seen) == 5
 
 
 def test_tls_and_a_path_reach_the_health_check_and_the_cookies(grafana: Place) -> None:

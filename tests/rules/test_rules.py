@@ -151,6 +151,18 @@ def test_an_alert_that_is_disabled_is_left_out_and_no_other(name: str) -> None:
     assert rules({name: {"enabled": False}}) == [rule for rule in default_rules() if rule["alert"] != name]
 
 
+@pytest.mark.parametrize(
+    ("target", "takes_lines"), [("all", True), ("write", True), ("read", False), ("backend", False)]
+)
+def test_a_part_of_loki_that_takes_no_lines_need_not_count_any(
+    rendered: Callable[..., Rendered], target: str, takes_lines: bool
+) -> None:
+    said = rendered(loki_target=target).test("stack/logs.yml")
+    assert (said.returncode == 0) is takes_lines, said.stdout
+    assert ("name: LogIngestStopped" in said.stdout) is not takes_lines
+    assert "name: LogShipperDropping" not in said.stdout
+
+
 def test_mount_points_are_left_out_by_a_regular_expression(rendered: Callable[..., Rendered]) -> None:
     names = [name for name, keys in CATALOGUE.items() if "ignored_mountpoints" in keys]
     written = rendered({name: {"ignored_mountpoints": r"/mnt/\d+|/data"} for name in names})

@@ -28,12 +28,12 @@ def _lines_lost() -> Panel:
         "Lines lost",
         Query(
             f"round(sum(increase(loki_write_dropped_entries_total{CHOSEN}[$__range]))"
-            f' + (sum(increase(loki_process_dropped_lines_total{{reason="ratelimit_drop_stage", {WITHIN}}}[$__range]))'
+            f' + (sum(increase(loki_process_dropped_lines_total{{reason!="too_old", {WITHIN}}}[$__range]))'
             " or vector(0))"
             f" + (sum(increase(loki_discarded_samples_total{CHOSEN}[$__range])) or vector(0)))"
         ),
         face=Face(
-            "Lines that were too many for Alloy, that it gave up on or that Loki refused, in the time that is shown. "
+            "Lines that Alloy left out, that it gave up on or that Loki refused, in the time that is shown. "
             "Normal is none; see the reasons below.",
             "short",
             NO_ALLOY,
@@ -159,8 +159,8 @@ def _lines_that_alloy_does_not_send() -> Panel:
             "{{instance}}: tried again",
         ),
         face=Face(
-            "In a second, by reason. too_old: written long before Alloy came; ratelimit_drop_stage: a service writes "
-            "too much; what is tried again is not lost yet.",
+            "In a second, by reason. too_old: written long before Alloy came; ingester_error: Loki refuses it for "
+            "good; what is tried again is not lost yet.",
             "cps",
             "Alloy sends every line.",
             least=0,

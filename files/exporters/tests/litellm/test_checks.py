@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 AVAILABLE = "llm_monitor_litellm_model_available"
 READY = {"status": "healthy", "db": "connected"}
-NOW = datetime.now(UTC)
 
 
 @pytest.fixture
@@ -67,15 +66,16 @@ def api(exporter: Exporter) -> Any:
 def test_a_fresh_health_check_comes_before_what_litellm_saw(
     proxy: StandIn, make: Callable[..., Exporter]
 ) -> None:
+    now = datetime.now(UTC)
     proxy.pages["/health/readiness"] = page(READY)
-    proxy.pages["/health/latest"] = page(checked("unhealthy", NOW))
+    proxy.pages["/health/latest"] = page(checked("unhealthy", now))
     proxy.models(deployment("m", "1"))
     proxy.metrics('litellm_deployment_state{model_id="1"} 0\n')
     exporter = make()
     assert scrape(exporter)[AVAILABLE, "m", "1"] == 1
-    assert check(exporter) == {("m", "1"): NOW.timestamp()}
+    assert check(exporter) == {("m", "1"): now.timestamp()}
     assert scrape(exporter)[AVAILABLE, "m", "1"] == 0
-    proxy.pages["/health/latest"] = page(checked("unhealthy", NOW - timedelta(hours=1)))
+    proxy.pages["/health/latest"] = page(checked("unhealthy", now - timedelta(hours=1)))
     check(exporter)
     assert scrape(exporter)[AVAILABLE, "m", "1"] == 1
 

@@ -29,6 +29,7 @@ from llm_monitor.mock.parts import PLAYED
 from llm_monitor.mock.scenario.library import Library
 from llm_monitor.mock.stage import Stage
 from llm_monitor.mock.view import View
+from llm_monitor.mock.world.traces import EARS
 
 # What is started in the background ignores SIGINT, and so does what it starts.
 PROGRAM = """
@@ -181,7 +182,8 @@ def test_what_is_replayed_is_what_was_simulated(monkeypatch: pytest.MonkeyPatch)
         clock.advance(moment - clock.now())
         played, view = View(replay, clock.now), stage.view()
         np.testing.assert_equal(asdict(played.state()), asdict(view.state()))
-        np.testing.assert_equal(asdict(played.told(3600)), asdict(view.told(3600)))
+        for one in EARS:
+            np.testing.assert_equal(asdict(played.told(one, 3600)), asdict(view.told(one, 3600)))
         assert played.boot == view.boot
     thread.join()
     mouth.close()

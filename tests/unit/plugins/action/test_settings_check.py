@@ -148,7 +148,12 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
         ["loki_s3_from is 'next week'", "such as '2026-12-01'"],
     ),
     "loki-alone": (
-        {"loki_target": "read", "loki_ring_members": ["10.0.0.1"], "loki_ring_address": "10.0.0.1"},
+        {
+            "llm_monitor_components": ["loki"],
+            "loki_target": "read",
+            "loki_ring_members": ["10.0.0.1"],
+            "loki_ring_address": "10.0.0.1",
+        },
         ["loki_target is read", "needs loki_s3_bucket and loki_backend_address"],
     ),
     "loki-ring-on-loopback": (
@@ -159,6 +164,14 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
     "alloy-half-a-login": (
         {"alloy_loki_username": "shipper"},
         ["alloy_loki_username and alloy_loki_password go together"],
+    ),
+    "events-on-another-debian": (
+        {**EVENTS, "llm_monitor_image_source": "distro", "llm_monitor_debian_suite": "bookworm"},
+        ["llm_monitor_debian_suite is 'bookworm'", "only trixie has a package", "take event_store off"],
+    ),
+    "alloy-password-with-a-line-break": (
+        {"alloy_loki_username": "shipper", "alloy_loki_password": f"{SECRET}\n"},
+        ["alloy_loki_password has a value that is not shown here", "quote it if it is a number"],
     ),
     "alloy-url-with-a-password": ({"alloy_loki_url": f"https://u:{SECRET}@loki"}, ["alloy_loki_url", "without user"]),
     "alloy-without-the-proxy": (
@@ -610,15 +623,16 @@ RIGHT: dict[str, dict[str, Any]] = {
         "loki_ring_members": ["10.0.0.1", "10.0.0.2", "10.0.0.3"],
         "loki_ring_address": "10.0.0.1",
         "loki_backend_address": "10.0.0.2",
+        "alloy_loki_url": "https://logs.example.com",
     },
     "alloy": {
         "alloy_loki_url": "https://loki.example.com",
         "alloy_loki_username": "shipper",
-        "alloy_loki_password": SECRET,
+        "alloy_loki_password": "of my own",
         "alloy_files": [{"path": "/var/log/nginx/*.log", "service": "nginx"}],
         "alloy_scrub_rules": [{"expression": "customer=(\\d+)", "replace": "<customer>"}],
     },
-    "distro-unasked": {"llm_monitor_image_source": "distro"},
+    "distro-unasked": {"llm_monitor_image_source": "distro", "llm_monitor_debian_suite": "bookworm"},
     "event-store": {"exporters_llmops_database": f"postgresql://r:{SECRET}@events-db:5432/events?sslmode=require"},
     "announcement": {"llm_monitor_announcements": [ANNOUNCED, {**ANNOUNCED, "id": "b", "models": ["llama"]}]},
     "registered": {"__prometheus_result": {"changed": True}},

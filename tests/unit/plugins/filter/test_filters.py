@@ -420,6 +420,11 @@ def test_every_reason_of_a_failure_has_words() -> None:
         ({}, "http://watch:23002"),
         ({"ansible_host": "10.0.0.20", "loki_port": 3100}, "http://10.0.0.20:3100"),
         ({"ansible_host": "10.0.0.20", "exporters_scrape_address": "2001:db8::1"}, "http://[2001:db8::1]:23002"),
+        ({"ansible_host": "198.51.100.7", "loki_listen_address": "10.0.0.20"}, "http://10.0.0.20:23002"),
+        ({"ansible_host": "198.51.100.7", "llm_monitor_listen_address": "fd00::20"}, "http://[fd00::20]:23002"),
+        ({"ansible_host": "10.0.0.20", "loki_listen_address": "0.0.0.0"}, "http://10.0.0.20:23002"),
+        ({"ansible_host": "10.0.0.20", "loki_listen_address": "::"}, "http://10.0.0.20:23002"),
+        ({"exporters_scrape_address": "watch.vpn", "loki_listen_address": "10.0.0.20"}, "http://watch.vpn:23002"),
         ({"llm_monitor_components": ["prometheus"]}, ""),
         ({"llm_monitor_image_source": "distro"}, ""),
         ({"llm_monitor_image_source": "distro", "llm_monitor_components": ["loki"]}, "http://watch:23002"),
@@ -428,6 +433,8 @@ def test_every_reason_of_a_failure_has_words() -> None:
 def test_logs_go_to_the_first_monitoring_host_that_runs_loki(host: dict[str, Any], expected: str) -> None:
     assert loki_url({"watch": host}, ["watch"]) == expected
     assert loki_url({"none": {"llm_monitor_components": []}, "watch": host}, ["none", "watch"]) == expected
+    part = {**host, "loki_target": "backend"}
+    assert loki_url({"part": part, "watch": {**host, "loki_target": "write"}}, ["part", "watch"]) == expected
     assert loki_url({}, []) == ""
 
 
@@ -436,12 +443,12 @@ def test_alloys_are_scraped_where_they_can_be_reached() -> None:
         "watch": {},
         "loopback": {},
         "gpu-01": {"alloy_listen_address": "0.0.0.0", "ansible_host": "10.0.0.11"},
-        "gpu-02": {"alloy_listen_address": "10.0.0.12", "alloy_port": 9999},
+        "gpu-02": {"alloy_listen_address": "10.0.0.12", "ansible_host": "198.51.100.8", "alloy_port": 9999},
         "without": {"alloy_listen_address": "0.0.0.0", "llm_monitor_components": ["exporters"]},
     }
     assert alloy_targets(hosts, [*hosts, "watch"], "watch", ["prometheus", "alloy"]) == [
         {"targets": ["10.0.0.11:23004"], "labels": {"instance": "gpu-01"}},
-        {"targets": ["gpu-02:9999"], "labels": {"instance": "gpu-02"}},
+        {"targets": ["10.0.0.12:9999"], "labels": {"instance": "gpu-02"}},
         {"targets": ["alloy:12345"], "labels": {"instance": "watch"}},
     ]
     assert alloy_targets(hosts, ["watch"], "watch", ["prometheus"]) == []

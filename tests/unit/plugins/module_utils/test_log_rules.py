@@ -44,9 +44,14 @@ def test_who_sends_no_logs_or_knows_a_way_needs_none() -> None:
 
 
 def test_logs_need_somebody_who_takes_them() -> None:
-    for watcher in (None, {"llm_monitor_components": ["prometheus"]}, {"llm_monitor_image_source": "distro"}):
+    for watcher in (
+        None,
+        {"llm_monitor_components": ["prometheus"]},
+        {"llm_monitor_image_source": "distro"},
+        {"loki_target": "read", "loki_listen_address": "10.0.0.20"},
+    ):
         (problem,) = problems(watcher)
-        assert "no monitoring host runs loki: set alloy_loki_url" in problem
+        assert "no monitoring host runs a loki that takes log lines: set alloy_loki_url" in problem
 
 
 @pytest.mark.parametrize("day", ["20261201", "2026-13-01", "2024-01-01", "2026-12-1", "2026-12-01 ", 20261201, "soon"])
@@ -56,3 +61,35 @@ def test_only_a_day_to_come_begins_a_period(day: Any) -> None:
     assert problem.startswith(f"loki_s3_from is {str(day)!r}: must be a day")
     assert rules.loki_problems({**settings, "loki_s3_from": "2026-12-01"}, ["loki"]) == []
     assert rules.loki_problems(settings, ["prometheus"]) == []
+
+
+PART = {
+    "loki_s3_bucket": "logs",
+    "loki_ring_members": ["10.0.0.1"],
+    "loki_ring_address": "10.0.0.1",
+    "loki_backend_address": "10.0.0.3",
+}
+
+
+@pytest.mark.parametrize(
+    ("target", "services", "words"),
+    [
+        ("read", ["loki", "alloy"], "which takes no log lines"),
+        ("backend", ["loki", "alloy"], "which takes no log lines"),
+        ("write", ["loki", "alloy", "grafana"], "which answers no questions"),
+        ("backend", ["loki", "grafana"], "which answers no questions"),
+    ],
+)
+def test_a_part_of_loki_is_not_asked_for_what_another_does(target: str, services: list[str], words: str) -> None:
+    (problem,) = rules.loki_problems({**PART, "loki_target": target}, services)
+    assert problem.startswith(f"loki_target is {target}, {words}")
+
+
+@pytest.mark.parametrize(
+    ("target", "services"),
+    [("write", ["loki", "alloy"]), ("read", ["loki", "grafana"]), ("backend", ["loki"]), ("all", ["loki", "alloy"])],
+)
+def test_a_part_of_loki_serves_what_it_can(target: str, services: list[str]) -> None:
+    assert rules.loki_problems({**PART, "loki_target": target}, services) == []
+    proxied = {**PART, "loki_target": "read", "alloy_loki_url": "https://logs.example.com"}
+    assert rules.loki_problems(proxied, ["loki", "alloy", "grafana"]) == []

@@ -73,7 +73,10 @@ def test_any_line_of_text_comes_back_as_it_was(value: str) -> None:
         ("secret_key", "abc"),
         ("access_key", "abc"),
         ("bind_password", "abc"),
+        ("apikey", "abc"),
         ("token", "a#b;c"),
+        # What base64 begins with may look like a path.
+        ("client_secret", "/6Zx0Ysw0rdfish+k="),
         ("url", "postgres://grafana:abc@db/grafana"),
         ("connstr", "addr=redis:6379,password=abc"),
     ],

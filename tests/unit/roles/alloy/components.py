@@ -31,7 +31,7 @@ STAGES: dict[str, set[str]] = {
     "stage.json": {"expressions!"},
     "stage.label_keep": {"values"},
     "stage.labels": {"values"},
-    "stage.limit": {"rate!", "burst!", "drop", "by_label_name"},
+    "stage.limit": {"rate!", "burst!", "drop"},
     "stage.match": {"selector!"},
     "stage.multiline": {"firstline!", "max_wait_time", "max_lines"},
     "stage.output": {"source!"},

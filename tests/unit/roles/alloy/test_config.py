@@ -92,6 +92,16 @@ def test_nothing_is_given_up_while_loki_is_away(root: Block) -> None:
     assert "wal" not in rendering.text()
 
 
+def test_what_piled_up_while_loki_was_away_is_sent_slowly_and_whole(root: Block) -> None:
+    every = rendering.block(root, "loki.process.every")
+    (limit,) = every.named("stage.limit")
+    assert limit.attributes == {"rate": 5000, "burst": 5000, "drop": False}
+    # Nothing is left out but what Loki would refuse; and no source forgets its place before that.
+    (drop,) = every.named("stage.drop")
+    for journal in (one for one in root.blocks if one.name == "loki.source.journal"):
+        assert journal.attributes["max_age"] == drop.attributes["older_than"] == "168h"
+
+
 def test_secrets_go_before_a_line_is_cut(root: Block) -> None:
     names = [stage.name for stage in rendering.block(root, "loki.process.every").blocks]
     assert names.index("stage.truncate") > max(index for index, name in enumerate(names) if name == "stage.replace")
