@@ -91,8 +91,8 @@ clean: ## Remove .venv and .cache; images and the engine stay
 	@tools/debian.sh $@
 	@touch $@
 
-.cache/e2e: tools/e2e.sh tests/e2e/package.json tests/e2e/package-lock.json tests/e2e/.npmrc
-	@tools/e2e.sh $@
+.cache/e2e: tools/npm.sh tests/e2e/package.json tests/e2e/package-lock.json | .venv/dev
+	@tools/npm.sh $@ tests/e2e
 	@touch $@
 
 .cache/tables: tools/npm.sh tests/dashboards/tables/package.json tests/dashboards/tables/package-lock.json | .venv/dev

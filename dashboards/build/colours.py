@@ -28,7 +28,7 @@ P95 = "semi-dark-blue"
 P99 = "dark-blue"
 
 # What holds memory or space.
-USED = "blue"
+USED = "semi-dark-purple"
 CACHED = "super-light-purple"
 FREE = "light-green"
 

@@ -1,4 +1,4 @@
-"""Ways from one dashboard to another, which keep the time, the data sources and the instance.
+"""Ways from one dashboard to another, which keep the time and Prometheus; of other variables those that are given.
 
 Uids are resolved by the tests: a link to a dashboard that does not exist fails them.
 """

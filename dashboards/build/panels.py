@@ -7,7 +7,7 @@ A function returns a `Panel`, which a `Board` places. What all share is in `Face
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from grafana_foundation_sdk.builders import bargauge as bargauges
@@ -206,6 +206,13 @@ def text(title: str, content: str, *, description: str, width: int = 24, height:
     built.title = title
     built.description = description
     return Panel(built, width, height)
+
+
+def since(time: str, *panels: Panel) -> Iterator[Panel]:
+    """Give panels that show so much of the past, such as `7d`, unless a time between two moments is chosen."""
+    for panel in panels:
+        panel.model.time_from = time
+        yield panel
 
 
 def finished(

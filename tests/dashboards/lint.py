@@ -68,6 +68,12 @@ UNITS = {
 OWN_UNIT = re.compile(r"(?:suffix|prefix|time|count|si|currency):.+")
 COLOURS = {value for name, value in vars(colours).items() if name.isupper()}
 MOST_BEFORE_A_FOLD = 25
+# What dashboards show at first, if not six hours.
+RANGES = {"performance-trends": "now-30d"}
+# What has a dashboard of its own, and logs.
+THINGS = {"instance", "container", "gpu", "model"}
+# What a description says of limits that are drawn.
+LINE = re.compile(r"\blines? (?:is|are) (?:the|what)\b|\b(?:above|over|below) the line\b", re.IGNORECASE)
 V2 = {"apiVersion", "kind", "spec", "metadata", "elements", "layout", "status", "dashboard"}
 EXPORTED = {"__inputs", "__elements", "__requires"}
 RATES = {"rate", "irate", "increase"}
@@ -88,6 +94,25 @@ def identity(board: Json) -> Complaints:
         yield f"refresh {board.get('refresh')}: 30s"
     if not board.get("title") or not board.get("description"):
         yield "no title or no description"
+
+
+def time_shown(board: Json) -> Complaints:
+    """It shows the last six hours at first, one of trends thirty days."""
+    wanted = {"from": RANGES.get(str(board.get("uid")), "now-6h"), "to": "now"}
+    if board.get("time") != wanted:
+        yield f"time {board.get('time')}: {wanted}"
+
+
+def choices_of_all(board: Json) -> Complaints:
+    """What can be chosen can be chosen several at once, and at first all of it is."""
+    there = {one["name"]: one for one in board["templating"]["list"]}
+    wanted = {"datasource"} if "announcements" in board["tags"] else {"datasource", "instance"}
+    wanted |= {"loki"} if any(one.source == "loki" for one in queries(board)) else set()
+    yield from (f"no variable {name}" for name in sorted(wanted - there.keys()))
+    for name, one in there.items():
+        chosen = one.get("current", {}).get("value")
+        if one["type"] in {"query", "custom"} and not (one["includeAll"] and one["multi"] and chosen == ["$__all"]):
+            yield f"variable {name}: several at once, and All at first"
 
 
 def classic(board: Json) -> Complaints:
@@ -129,6 +154,9 @@ def _overlap(one: Json, other: Json) -> bool:
 
 def first_sight(board: Json) -> Complaints:
     """Not more is drawn at first than people and Prometheus can take."""
+    for panel in board["panels"]:
+        if panel["type"] == "row" and panel.get("repeat") and not panel["collapsed"]:
+            yield f"{panel['title']} is repeated and not collapsed: it is there for each {panel['repeat']}"
     shown = 0
     for panel in board["panels"]:
         if panel["type"] == "row" and panel["collapsed"]:
@@ -177,6 +205,14 @@ def units(board: Json) -> Complaints:
                 yield f"{panel['title']}: unit {unit!r}"
 
 
+def lines(board: Json) -> Complaints:
+    """A limit that the description speaks of is drawn, at a value."""
+    for panel in panels(board):
+        config = panel.get("fieldConfig", {}).get("defaults", {})
+        if LINE.search(panel.get("description", "")) and len(config.get("thresholds", {}).get("steps", [])) < 2:
+            yield f"{panel['title']} tells of a line and has no limit"
+
+
 def meanings(board: Json) -> Complaints:
     """Colours are those of colours.py, each of which means one thing."""
     for key, value in strings(board):
@@ -194,7 +230,6 @@ def sources(board: Json) -> Complaints:
             if (source.get("type"), source.get("uid")) not in {
                 ("prometheus", "${datasource}"),
                 ("loki", "${loki}"),
-                ("postgres", "${events}"),
             }:
                 yield f"{panel['title']}: data source {source}"
 
@@ -218,6 +253,35 @@ def ways(board: Json) -> Complaints:
         yield "no links by tag that keep time and variables"
     if not {"Alerts", "Container starts"} <= {one["name"] for one in board["annotations"]["list"]}:
         yield "no annotations of alerts and of restarts"
+
+
+def further(board: Json) -> Complaints:
+    """From a host, a container, a GPU or a model one gets to more about it, and somewhere to logs."""
+    if "announcements" in board["tags"]:
+        return
+    to_logs = False
+    for panel in panels(board):
+        ways = [value for key, value in strings(panel) if key == "url" and value.startswith("/d/")]
+        to_logs |= any(way.startswith("/d/log-explorer?") for way in ways)
+        things = _told_apart(panel)
+        if things and not ways:
+            yield f"{panel['title']} leads to nothing about {', '.join(sorted(things))}"
+        for way in ways:
+            if not {"${__url_time_range}", "${datasource:queryparam}"} <= set(re.split("[?&]", way)):
+                yield f"{panel['title']}: {way} does not keep time and data source"
+    if not to_logs:
+        yield "no way to logs"
+
+
+def _told_apart(panel: Json) -> set[str]:
+    """Return by which things rows of a table or series over time are told apart."""
+    if panel["type"] == "table":
+        named = {name for one in panel["transformations"] for name in one["options"].get("renameByName", {})}
+        return THINGS & named
+    if panel["type"] not in {"timeseries", "state-timeline", "bargauge", "heatmap"}:
+        return set()
+    legends = " ".join(target.get("legendFormat", "") for target in panel["targets"])
+    return THINGS & set(re.findall(r"\{\{(\w+)\}\}", legends))
 
 
 def linked(board: Json) -> Iterator[str]:
@@ -269,6 +333,14 @@ def fixed_names(board: Json) -> Complaints:
             yield f"{one.where}: {selector.name} of all instances, whichever is chosen"
 
 
+def recorded_over_days(board: Json) -> Complaints:
+    """What shows weeks asks what rules have recorded: raw series are too many samples."""
+    if board.get("uid") in RANGES:
+        for one in queries(board):
+            raw = {selector.name for selector in selectors(parsed(one.expr)) if ":" not in selector.name}
+            yield from (f"{one.where}: {name} over weeks, and not what is recorded of it" for name in sorted(raw))
+
+
 def _selected(board: Json) -> Iterator[tuple[Asked, Selector]]:
     for one in promql(board):
         for selector in selectors(parsed(one.expr)):
@@ -276,7 +348,8 @@ def _selected(board: Json) -> Iterator[tuple[Asked, Selector]]:
 
 
 RULES: tuple[Callable[[Json], Complaints], ...] = (
-    *(identity, classic, numbers, places, first_sight, words, titles, kinds, units, meanings, sources),
-    *(known_variables, ways, promql_is_parsed, counters, windows, fixed_names),
+    *(identity, time_shown, choices_of_all, classic, numbers, places, first_sight, words, titles, kinds, units, lines),
+    *(meanings, sources, known_variables, ways, further, promql_is_parsed, counters, windows, fixed_names),
+    recorded_over_days,
 )
 __all__ = ["RULES", "linked", "queries"]

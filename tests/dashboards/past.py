@@ -6,6 +6,7 @@ Prometheus over them runs in a folder of links.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import logging
 import os
@@ -14,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -86,7 +87,6 @@ LIVED = (WEEK_BEFORE, *PARTS)
 def prometheus() -> Iterator[str]:
     """Run a Prometheus over the past, and give its address."""
     kept = made()
-    KEPT.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=KEPT, prefix="run-") as folder:
         # Links cost nothing, and what Prometheus removes or adds there is not the past's.
         shutil.copytree(kept / "data", Path(folder) / "data", copy_function=os.link)
@@ -95,29 +95,35 @@ def prometheus() -> Iterator[str]:
 
 
 def made() -> Path:
-    """Return the folder of the past, after making it if there is none of these sources."""
-    folder = KEPT / _fingerprint()
-    if not folder.is_dir():
-        KEPT.mkdir(parents=True, exist_ok=True)
-        making = Path(tempfile.mkdtemp(dir=KEPT, prefix="making-"))
-        try:
-            _make(making)
-            for old in KEPT.glob("past-*"):
-                shutil.rmtree(old)
-            making.rename(folder)
-        finally:
-            shutil.rmtree(making, ignore_errors=True)
+    """Return the folder of the past, after making it if there is none of these sources.
+
+    Tests that run beside each other wait for the one that makes it, and none removes what another is about to use.
+    """
+    folder = KEPT / f"past-{fingerprint(SOURCES)}"
+    KEPT.mkdir(parents=True, exist_ok=True)
+    with (KEPT / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.is_dir():
+            making = Path(tempfile.mkdtemp(dir=KEPT, prefix="making-"))
+            try:
+                _make(making)
+                for old in KEPT.glob("past-*"):
+                    shutil.rmtree(old)
+                making.rename(folder)
+            finally:
+                shutil.rmtree(making, ignore_errors=True)
     return folder
 
 
-def _fingerprint() -> str:
+def fingerprint(sources: Iterable[str]) -> str:
+    """Return what changes when files or folders do, whose paths start at the repository's root."""
     digest = hashlib.sha256()
-    for source in SOURCES:
+    for source in sources:
         path = ROOT / source
         for file in sorted(path.rglob("*.[pyj]*") if path.is_dir() else [path]):
             if file.is_file() and "__pycache__" not in file.parts:
                 digest.update(file.relative_to(ROOT).as_posix().encode() + b"\0" + file.read_bytes())
-    return f"past-{digest.hexdigest()[:16]}"
+    return digest.hexdigest()[:16]
 
 
 def _make(folder: Path) -> None:
@@ -167,7 +173,8 @@ def _played(part: Part) -> Iterator[str]:
     for target in targets.values():
         yield from target.write(stamped(moments))
     for metric, lines in noted.items():
-        yield from (f"# TYPE {metric} gauge\n", *sorted(lines))
+        # Series by series, each in the order of time.
+        yield from (f"# TYPE {metric} gauge\n", *sorted(lines, key=lambda line: line.split(" ")[0]))
 
 
 def _elsewhere() -> Iterator[str]:

@@ -71,11 +71,16 @@ def panels(dashboard: Mapping[str, Any], *, rows: bool = False) -> Iterator[dict
 def queries(dashboard: Mapping[str, Any]) -> Iterator[Asked]:
     """Give all queries of panels."""
     for panel in panels(dashboard):
-        for target in panel.get("targets", []):
-            where = f"{panel.get('title')} {target['refId']}"
-            source = str(target["datasource"]["type"])
-            instant = bool(target.get("instant")) or target.get("queryType") == "instant"
-            yield Asked(where, target["expr"], source, instant)
+        yield from queries_of(panel)
+
+
+def queries_of(panel: Mapping[str, Any]) -> Iterator[Asked]:
+    """Give the queries of a panel."""
+    for target in panel.get("targets", []):
+        where = f"{panel.get('title')} {target['refId']}"
+        source = str(target["datasource"]["type"])
+        instant = bool(target.get("instant")) or target.get("queryType") == "instant"
+        yield Asked(where, target["expr"], source, instant)
 
 
 def marks(dashboard: Mapping[str, Any]) -> Iterator[Asked]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+import re
 from collections import defaultdict
+from typing import Any
 
 import pytest
 from ansible_collections.llmops.monitoring.tests.dashboards import asking
-from ansible_collections.llmops.monitoring.tests.dashboards.past import PARTS
+from ansible_collections.llmops.monitoring.tests.dashboards.past import PARTS, Part
 from ansible_collections.llmops.monitoring.tests.dashboards.reading import (
     Asked,
     Dashboard,
@@ -17,12 +20,17 @@ from ansible_collections.llmops.monitoring.tests.dashboards.reading import (
 )
 
 MOST_SERIES = 20
+OVER_TIME = {"timeseries", "state-timeline", "bargauge", "heatmap"}
+SCENARIOS = {part.scenario: part for part in PARTS}
 DASHBOARDS = [pytest.param(one, id=one.uid) for one in dashboards()]
 
 
-@pytest.mark.parametrize("dashboard", DASHBOARDS)
-def test_every_query_has_data_in_some_scenario(prometheus: str, dashboard: Dashboard) -> None:
-    board = dashboard.json
+def never(prometheus: str, board: dict[str, Any]) -> list[str]:
+    """Return which queries have no data in any scenario.
+
+    Raises:
+        RefusedError: When Prometheus refuses one.
+    """
     single = {title: variable for titles, variable in asking.repeated(board) for title in titles}
     found: dict[str, list[str]] = {}
     for part in PARTS:
@@ -38,8 +46,34 @@ def test_every_query_has_data_in_some_scenario(prometheus: str, dashboard: Dashb
                 expr = asking.filled(one.expr, part, {**values, repeat: value})
                 answers += asking.ask(prometheus, Asked(one.where, expr, one.source, one.instant), part)
             found.setdefault(one.where, []).extend([part.scenario] if answers else [])
-    never = [where for where, scenarios in found.items() if not scenarios]
-    assert not never, f"without data in every scenario: {', '.join(never)}"
+    return [where for where, scenarios in found.items() if not scenarios]
+
+
+@pytest.mark.parametrize("dashboard", DASHBOARDS)
+def test_every_query_has_data_in_some_scenario(prometheus: str, dashboard: Dashboard) -> None:
+    without = never(prometheus, dashboard.json)
+    assert not without, f"without data in every scenario: {', '.join(without)}"
+
+
+def with_query(expr: str) -> dict[str, Any]:
+    """Return a small dashboard with one query of its own."""
+    board = copy.deepcopy(next(one for one in dashboards() if one.uid == "server-health").json)
+    target = {**board["panels"][0]["targets"][0], "expr": expr}
+    board["panels"] = [{**board["panels"][0], "title": "Own", "targets": [target]}]
+    return board
+
+
+@pytest.mark.parametrize(
+    "expr", ['llm_monitor_node_load1{instance="nobody"}', "0 * llm_monitor_node_load1 / 0", "no_such_metric"]
+)
+def test_a_query_without_data_is_told(prometheus: str, expr: str) -> None:
+    assert never(prometheus, with_query(expr)) == ["Own A"]
+
+
+def test_what_prometheus_refuses_is_told(prometheus: str) -> None:
+    refused = with_query("llm_monitor_node_load1 * on (instance) group_left (kernel) llm_monitor_node_load1 offset")
+    with pytest.raises(asking.RefusedError, match=r"Own A, normal: .*parse error"):
+        never(prometheus, refused)
 
 
 @pytest.mark.parametrize("dashboard", DASHBOARDS)
@@ -69,27 +103,39 @@ def test_one_value_of_each_variable_has_data_too(prometheus: str, dashboard: Das
 
 
 @pytest.mark.parametrize("dashboard", DASHBOARDS)
-def test_lines_can_be_told_apart(prometheus: str, dashboard: Dashboard) -> None:
-    """At most twenty series in a panel of lines, and no two of them with one name."""
-    usual = PARTS[0]
+def test_series_can_be_told_apart(prometheus: str, dashboard: Dashboard) -> None:
+    """At most twenty series in a panel over the usual server, and no two of them with one name."""
     values = asking.everything(dashboard.json)
     repeats = {title: name for titles, name in asking.repeated(dashboard.json) for title in titles}
-    choices = asking.options(prometheus, dashboard.json, usual)
-    crowded = {}
-    for panel in panels(dashboard.json):
-        if panel["type"] != "timeseries" or panel["datasource"]["type"] != "prometheus":
-            continue
-        repeat = repeats.get(panel["title"], "")
-        chosen = {**values, **({repeat: choices[repeat][0]} if repeat else {})}
-        series = [
-            answer
-            for target in panel["targets"]
-            for answer in asking.ask(
-                prometheus,
-                Asked(panel["title"], asking.filled(target["expr"], usual, chosen), "prometheus", False),
-                usual,
-            )
-        ]
-        if len(series) > MOST_SERIES:
-            crowded[panel["title"]] = len(series)
+    crowded: dict[str, int] = {}
+    alike: dict[tuple[str, str], list[str]] = {}
+    for part in (SCENARIOS["normal"], SCENARIOS["trouble"]):
+        choices = asking.options(prometheus, dashboard.json, part)
+        for panel in panels(dashboard.json):
+            if panel["type"] not in OVER_TIME or panel["datasource"]["type"] != "prometheus":
+                continue
+            repeat = repeats.get(panel["title"], "")
+            names = legends(prometheus, panel, part, {**values, **({repeat: choices[repeat][0]} if repeat else {})})
+            # The worst twenty of each moment are more in a bad time.
+            if len(names) > MOST_SERIES and part.scenario == "normal" and panel["type"] != "heatmap":
+                crowded[panel["title"]] = len(names)
+            if len(set(names)) < len(names):
+                alike[panel["title"], part.scenario] = names
     assert not crowded
+    assert not alike
+
+
+def legends(url: str, panel: dict[str, Any], part: Part, values: dict[str, str]) -> list[str]:
+    """Return what a panel calls its series."""
+    found = []
+    for target in panel["targets"]:
+        expr = asking.filled(target["expr"], part, values)
+        instant = bool(target.get("instant"))
+        for series in asking.ask(url, Asked(panel["title"], expr, "prometheus", instant), part):
+            found.append(called(target["legendFormat"], series["metric"]))
+    return found
+
+
+def called(legend: str, labels: dict[str, str]) -> str:
+    """Return the name of a series by its labels."""
+    return re.sub(r"\{\{(\w+)\}\}", lambda name: labels.get(name[1], ""), legend)

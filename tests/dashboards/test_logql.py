@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.llmops.monitoring.tests.npm import folder, is_installed, node
 
 ROOT = Path(__file__).resolve().parents[2]
-GRAMMAR = ROOT / ".cache/logql"
 DASHBOARDS = sorted((ROOT / "dashboards").glob("*/*.json"))
 LABELS = {"service", "container", "level", "instance"}
 # What Grafana puts in: a time where one is asked for, else words within a string.
@@ -32,13 +31,10 @@ class Parsed:
 
 def parse(queries: Sequence[str]) -> list[Parsed]:
     """Parse queries with the grammar in .cache/logql; fail the test where there is none."""
-    if not (GRAMMAR / "done").is_file():
+    if not is_installed("logql"):
         pytest.fail("There is no grammar of LogQL: run make .cache/logql")
-    node = shutil.which("node", path=str(GRAMMAR / "node/bin")) or shutil.which("node")
-    if node is None:
-        pytest.fail("There is no node: remove .cache/logql and run make .cache/logql")
     done = subprocess.run(
-        [node, str(Path(__file__).parent / "logql/parse.mjs"), str(GRAMMAR)],
+        [node(), str(Path(__file__).parent / "logql/parse.mjs"), str(folder("logql"))],
         input=json.dumps(queries),
         capture_output=True,
         text=True,

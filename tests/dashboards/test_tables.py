@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.llmops.monitoring.tests.dashboards import asking
-from ansible_collections.llmops.monitoring.tests.dashboards.past import PARTS, ROOT, Part
-from ansible_collections.llmops.monitoring.tests.dashboards.reading import Asked, dashboards, panels
-
-INSTALLED = ROOT / ".cache" / "tables"
-SCRIPT = Path(__file__).with_name("tables") / "make.mjs"
-Json = dict[str, Any]
-Table = list[Json]
+from ansible_collections.llmops.monitoring.tests.dashboards.lint import UNITS
+from ansible_collections.llmops.monitoring.tests.dashboards.past import PARTS
+from ansible_collections.llmops.monitoring.tests.dashboards.reading import dashboards, panels
+from ansible_collections.llmops.monitoring.tests.dashboards.tabulating import SCRIPTS, Json, frames, transformed
+from ansible_collections.llmops.monitoring.tests.npm import folder, node
 
 TABLES = [
     pytest.param(board.json, panel, id=f"{board.uid}-{panel['title']}")
@@ -26,43 +20,6 @@ TABLES = [
     for panel in panels(board.json)
     if panel["type"] == "table" and panel["datasource"]["type"] == "prometheus"
 ]
-
-
-def frames(url: str, board: Mapping[str, Any], panel: Json, part: Part) -> Iterator[Json]:
-    """Give the answers to a table's queries as Grafana's data source does: a frame for each query."""
-    targets = panel["targets"]
-    for target in targets:
-        expr = asking.filled(target["expr"], part, asking.everything(board))
-        answer = asking.ask(url, Asked(panel["title"], expr, "prometheus", instant=True), part)
-        labels = list(dict.fromkeys(name for series in answer for name in series["metric"]))
-        values = f"Value #{target['refId']}" if len(targets) > 1 else "Value"
-        columns = [
-            _field("Time", "time", [part.end * 1000 for _series in answer]),
-            *(_field(name, "string", [series["metric"].get(name, "") for series in answer]) for name in labels),
-            _field(values, "number", [float(series["value"][1]) for series in answer]),
-        ]
-        yield {"refId": target["refId"], "fields": columns, "length": len(answer)}
-
-
-def _field(name: str, kind: str, values: Sequence[object]) -> Json:
-    return {"name": name, "type": kind, "values": values, "config": {}}
-
-
-def transformed(panels_of_parts: Sequence[Json]) -> list[list[Table]]:
-    """Return what Grafana makes of frames."""
-    node = shutil.which("node", path=str(INSTALLED / "node/bin")) or shutil.which("node")
-    if node is None or not (INSTALLED / "done").is_file():
-        pytest.fail("Grafana's transformations are not installed: make .cache/tables")
-    done = subprocess.run(
-        [node, str(SCRIPT), str(INSTALLED)],
-        input=json.dumps(panels_of_parts),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    found: list[list[Table]] = json.loads(done.stdout)
-    return found
 
 
 def declared(panel: Json) -> Json:
@@ -92,6 +49,16 @@ def test_a_table_has_its_columns_and_a_row_for_each_thing(prometheus: str, board
         twice = {thing for thing, times in things.items() if times > 1}
         assert not twice, f"{part.scenario}: more than one row for {twice}"
     assert set(titles.values()) - seen == set(), "columns that are empty in every scenario"
+
+
+def test_units_are_those_that_grafana_knows() -> None:
+    command = [node(), str(SCRIPTS / "units.mjs"), str(folder("tables"))]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    # Packages write advertisements before it.
+    known = set(json.loads(done.stdout.splitlines()[-1]))
+    assert len(known) > 100
+    assert UNITS - known == set()
 
 
 def test_columns_that_are_dressed_are_there() -> None:

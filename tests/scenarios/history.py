@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
@@ -52,12 +52,17 @@ class History:
         subprocess.run([*command, "openmetrics", "--quiet", str(path), str(self._folder / "data")], check=True)
         path.unlink()
 
-    def record(self, rules: Sequence[Rule]) -> None:
-        """Record what rules make of it; one that builds on its own past begins without."""
+    def record(self, rules: Sequence[Rule], denser: Callable[[Iterator[str]], Iterator[str]] = iter) -> None:
+        """Record what rules make of it; one that builds on its own past begins without.
+
+        Args:
+            rules: What Prometheus would have evaluated.
+            denser: Gives lines of OpenMetrics, and more between them where there shall be more than one in a `STEP`.
+        """
         for level in recorded.levels(rules):
             path = self._folder / "recorded.om"
             with self._prometheus() as url, path.open("w", encoding="utf-8") as file:
-                file.writelines(recorded.openmetrics(level, partial(self._ask, url)))
+                file.writelines(denser(recorded.openmetrics(level, partial(self._ask, url))))
             self.load(path, "--max-block-duration=720h")
 
     def firing(self, rules: Sequence[Rule]) -> dict[tuple[str, str], list[float]]:

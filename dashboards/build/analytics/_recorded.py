@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..links import Link, label, to
+from ..links import Link, label, logs, to
 
 ONE = '{model=~"$model"}'
 EMPTY = "Nothing is recorded of this time yet."
@@ -24,4 +24,5 @@ def of_served() -> list[Link]:
     return [
         to("vllm-docker-status", "Its vLLM servers", model=label("model")),
         to("model-catalog", "In the catalogue", model=label("model")),
+        logs("Lines that name it", text=label("model")),
     ]

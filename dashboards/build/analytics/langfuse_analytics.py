@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from .. import colours, variables
 from ..board import Board
 from ..limits import above, alert
-from ..links import Link, cell, label, to
+from ..links import Link, cell, label, logs, to, variable
 from ..panels import Face, Panel, series, stat, states
 from ..queries import Query
 from ..tables import Column, table
@@ -64,7 +64,10 @@ def _status() -> Iterator[Panel]:
             "short",
             EMPTY,
             meanings={1: ("Up", colours.OK), 0: ("Down", colours.CRITICAL)},
-            links=[to("docker-containers", "Its containers")],
+            links=[
+                to("docker-containers", "Its containers", instance=variable("instance")),
+                logs("Errors in logs", instance=variable("instance"), level="error"),
+            ],
         ),
     )
     yield stat(
@@ -185,23 +188,7 @@ def _dearest() -> Iterator[Panel]:
             ),
             Query(f'max by (model) (llm_monitor_langfuse_latency_seconds{{{BOTH}, {DAY}, quantile="0.95"}})'),
         ],
-        columns=[
-            Column(
-                "model",
-                "Model",
-                links=[
-                    to("litellm-status", "In LiteLLM", model=cell("model")),
-                    to("langfuse-analytics", "Only this model", model=cell("model")),
-                ],
-            ),
-            Column("A", "Cost", unit="currencyUSD", decimals=2),
-            Column("B", "Calls", unit="short"),
-            Column("C", "Tokens in", unit="short"),
-            Column("D", "Tokens out", unit="short"),
-            Column("E", "Cost of 1,000", unit="currencyUSD", decimals=2),
-            Column("F", "Errors", unit="percentunit", decimals=2, limits=above(warning=alert("LitellmFailureRate"))),
-            Column("G", "Slowest 5 % take", unit="s"),
-        ],
+        columns=_dearest_columns(),
         face=Face(
             "Every model that applications report, the dearest first; none is what has no model, such as spans.",
             "short",
@@ -210,6 +197,26 @@ def _dearest() -> Iterator[Panel]:
         height=8,
         sort="Cost",
     )
+
+
+def _dearest_columns() -> list[Column]:
+    return [
+        Column(
+            "model",
+            "Model",
+            links=[
+                to("litellm-status", "In LiteLLM", model=cell("model")),
+                to("langfuse-analytics", "Only this model", model=cell("model")),
+            ],
+        ),
+        Column("A", "Cost", unit="currencyUSD", decimals=2),
+        Column("B", "Calls", unit="short"),
+        Column("C", "Tokens in", unit="short"),
+        Column("D", "Tokens out", unit="short"),
+        Column("E", "Cost of 1,000", unit="currencyUSD", decimals=2),
+        Column("F", "Errors", unit="percentunit", decimals=2, limits=above(warning=alert("LitellmFailureRate"))),
+        Column("G", "Slowest 5 % take", unit="s"),
+    ]
 
 
 def _quality() -> Iterator[Panel]:

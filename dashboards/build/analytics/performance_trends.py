@@ -146,32 +146,7 @@ def _comparison() -> Panel:
             Query(f"max by (model) ({recorded('available:avg30d')})"),
             Query(f"max by (model) ({recorded('error_budget_left:ratio_rate30d')})"),
         ],
-        columns=[
-            Column(
-                "model",
-                "Model",
-                links=[
-                    to("performance-trends", "Only this model", model=cell("model")),
-                    to("vllm-docker-status", "Its vLLM servers", model=cell("model")),
-                    to("model-catalog", "In the catalogue", model=cell("model")),
-                ],
-            ),
-            Column("A", "Requests", unit="short"),
-            Column("B", "Tokens", unit="short"),
-            Column("C", "Slowest 5 % take", unit="s"),
-            Column("D", "First token, slowest 5 %", unit="s", limits=above(warning=default("prometheus_ttft_target"))),
-            Column("E", "Tokens in a GPU-hour", unit="short"),
-            Column("F", "Tokens for a joule", unit="short", decimals=2),
-            Column("G", "A million tokens", unit="currencyUSD", decimals=2),
-            Column(
-                "H",
-                "Available, 30 days",
-                unit="percentunit",
-                limits=below(warning=default("prometheus_objective")),
-                decimals=2,
-            ),
-            Column("I", "Error budget left", unit="percentunit", limits=BUDGETS, decimals=0),
-        ],
+        columns=_comparison_columns(),
         face=Face(
             "All models beside each other over the time shown; latencies are means of the hours. A model that LiteLLM "
             "knows by another name than vLLM has two lines.",
@@ -181,6 +156,35 @@ def _comparison() -> Panel:
         height=8,
         sort="Requests",
     )
+
+
+def _comparison_columns() -> list[Column]:
+    return [
+        Column(
+            "model",
+            "Model",
+            links=[
+                to("performance-trends", "Only this model", model=cell("model")),
+                to("vllm-docker-status", "Its vLLM servers", model=cell("model")),
+                to("model-catalog", "In the catalogue", model=cell("model")),
+            ],
+        ),
+        Column("A", "Requests", unit="short"),
+        Column("B", "Tokens", unit="short"),
+        Column("C", "Slowest 5 % take", unit="s"),
+        Column("D", "First token, slowest 5 %", unit="s", limits=above(warning=default("prometheus_ttft_target"))),
+        Column("E", "Tokens in a GPU-hour", unit="short"),
+        Column("F", "Tokens for a joule", unit="short", decimals=2),
+        Column("G", "A million tokens", unit="currencyUSD", decimals=2),
+        Column(
+            "H",
+            "Available, 30 days",
+            unit="percentunit",
+            limits=below(warning=default("prometheus_objective")),
+            decimals=2,
+        ),
+        Column("I", "Error budget left", unit="percentunit", limits=BUDGETS, decimals=0),
+    ]
 
 
 def _latency() -> Iterator[Panel]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from .. import colours, limits, variables
 from ..board import ANNOUNCED, Board
 from ..links import Link
-from ..panels import Face, Meanings, Panel, series, stat, states, text
+from ..panels import Face, Meanings, Panel, series, since, stat, states, text
 from ..queries import Query
 from ..tables import Column, table
 
@@ -39,7 +39,6 @@ def board() -> Board:
         folder="announcements",
         description="Which models can be used, how well they have worked, and what is announced.",
         variables=[variables.model("model:llm_monitor_available:bool")],
-        range="7d",
         annotations=[ANNOUNCED],
         links=False,
         beside=[
@@ -48,8 +47,8 @@ def board() -> Board:
         ],
     )
     made.row("", *_now(), _models(), _announced())
-    made.row("Lately", *_lately())
-    made.row("Incidents", _incidents())
+    made.row("Lately", *since("7d", *_lately()))
+    made.row("Incidents", *since("30d", _incidents()))
     return made
 
 

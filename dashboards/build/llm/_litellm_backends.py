@@ -92,7 +92,13 @@ def detours() -> Iterator[Panel]:
 
 def use() -> Iterator[Panel]:
     """Return what goes through, in tokens and dollars."""
-    yield series(
+    yield _tokens()
+    yield _tokens_by_model()
+    yield _spend_an_hour_by_model()
+
+
+def _tokens() -> Panel:
+    return series(
         "Tokens",
         Query(
             f"sum by (direction) (rate(llm_monitor_litellm_tokens_total{{{BOTH}}}[$__rate_interval]))", "{{direction}}"
@@ -107,7 +113,10 @@ def use() -> Iterator[Panel]:
         stacked=True,
         width=8,
     )
-    yield series(
+
+
+def _tokens_by_model() -> Panel:
+    return series(
         "Tokens by model",
         Query(f"sum by (model) (rate(llm_monitor_litellm_tokens_total{{{BOTH}}}[$__rate_interval]))", "{{model}}"),
         face=Face(
@@ -120,7 +129,10 @@ def use() -> Iterator[Panel]:
         stacked=True,
         width=8,
     )
-    yield series(
+
+
+def _spend_an_hour_by_model() -> Panel:
+    return series(
         "Spend an hour, by model",
         Query(
             f"3600 * sum by (model) (rate(llm_monitor_litellm_spend_usd_total{{{BOTH}}}[$__rate_interval]))",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .. import variables
+from .. import colours, variables
 from ..board import Board
 from ..limits import above, alert
-from ..links import cell, logs, to
+from ..links import cell, logs, to, variable
 from ..panels import Face, Panel, series, stat
 from ..queries import Query
 from ..tables import Column, table
@@ -42,7 +42,14 @@ def board() -> Board:
 
 
 def _health() -> Iterator[Panel]:
-    yield stat(
+    yield _litellm()
+    yield _its_database()
+    yield _models_that_cant_be_used()
+    yield alerts_firing("llm", "models and what serves them")
+
+
+def _litellm() -> Panel:
+    return stat(
         "LiteLLM",
         Query(
             f'min(llm_monitor_litellm_ready{{{HOST}, component="proxy"}}'
@@ -54,10 +61,16 @@ def _health() -> Iterator[Panel]:
             "short",
             EMPTY,
             meanings=UP,
-            links=[to("docker-containers", "The containers"), logs("Errors in logs", level="error")],
+            links=[
+                to("docker-containers", "The containers"),
+                logs("Errors in logs", instance=variable("instance"), level="error"),
+            ],
         ),
     )
-    yield stat(
+
+
+def _its_database() -> Panel:
+    return stat(
         "Its database",
         Query(f'min(llm_monitor_litellm_ready{{{HOST}, component="db"}})'),
         face=Face(
@@ -68,7 +81,10 @@ def _health() -> Iterator[Panel]:
             meanings=UP,
         ),
     )
-    yield stat(
+
+
+def _models_that_cant_be_used() -> Panel:
+    return stat(
         "Models that can't be used",
         Query(f"sum(1 - model:llm_monitor_available:bool{ONE})"),
         face=Face(
@@ -79,7 +95,6 @@ def _health() -> Iterator[Panel]:
             links=[to("model-catalog", "All models")],
         ),
     )
-    yield alerts_firing("llm", "models and what serves them")
 
 
 def _pace() -> Iterator[Panel]:
@@ -111,7 +126,14 @@ def _pace() -> Iterator[Panel]:
 
 
 def _times_and_load() -> Iterator[Panel]:
-    yield stat(
+    yield _slowest_5_percent_take()
+    yield _litellm_adds()
+    yield _in_flight()
+    yield _spend_last_24_hours()
+
+
+def _slowest_5_percent_take() -> Panel:
+    return stat(
         "Slowest 5 % take",
         Query(quantile(0.95, f"llm_monitor_litellm_request_latency_seconds_bucket{{{BOTH}}}")),
         face=Face(
@@ -122,7 +144,10 @@ def _times_and_load() -> Iterator[Panel]:
             links=[to("performance-trends", "Against last week")],
         ),
     )
-    yield stat(
+
+
+def _litellm_adds() -> Panel:
+    return stat(
         "LiteLLM adds",
         Query(quantile(0.95, f"llm_monitor_litellm_overhead_latency_seconds_bucket{{{BOTH}}}")),
         face=Face(
@@ -132,7 +157,10 @@ def _times_and_load() -> Iterator[Panel]:
             NOTHING,
         ),
     )
-    yield stat(
+
+
+def _in_flight() -> Panel:
+    return stat(
         "In flight",
         Query(f"sum(llm_monitor_litellm_requests_in_flight{{{HOST}}})"),
         face=Face(
@@ -142,7 +170,10 @@ def _times_and_load() -> Iterator[Panel]:
             links=[to("vllm-docker-status", "Queues of the backends")],
         ),
     )
-    yield stat(
+
+
+def _spend_last_24_hours() -> Panel:
+    return stat(
         "Spend, last 24 hours",
         Query("sum(job:llm_monitor_litellm_spend_usd:increase1d)"),
         face=Face(
@@ -169,8 +200,33 @@ def _traffic() -> Iterator[Panel]:
             least=0,
         ),
         stacked=True,
+        width=8,
     )
-    yield series(
+    yield _requests_by_status()
+    yield _requests_that_fail_by_reason()
+
+
+def _requests_by_status() -> Panel:
+    failed = f"(sum(rate(llm_monitor_litellm_failures_total{{{BOTH}}}[$__rate_interval])) or vector(0))"
+    return series(
+        "Requests by status",
+        Query(f"sum(rate(llm_monitor_litellm_requests_total{{{BOTH}}}[$__rate_interval])) - {failed}", "succeeded"),
+        Query(failed, "failed"),
+        face=Face(
+            "Requests in a second that clients got an answer to, and those that they got an error for. Some errors are "
+            "the clients' own: the panel beside says why.",
+            "reqps",
+            NOTHING,
+            least=0,
+        ),
+        stacked=True,
+        colour={"succeeded": colours.OK, "failed": colours.CRITICAL},
+        width=8,
+    )
+
+
+def _requests_that_fail_by_reason() -> Panel:
+    return series(
         "Requests that fail, by reason",
         Query(
             f"sum by (reason) (rate(llm_monitor_litellm_failures_total{{{BOTH}}}[$__rate_interval])) > 0", "{{reason}}"
@@ -184,6 +240,7 @@ def _traffic() -> Iterator[Panel]:
             least=0,
         ),
         stacked=True,
+        width=8,
     )
 
 
@@ -226,7 +283,13 @@ def _failures() -> Iterator[Panel]:
 
 
 def _latency() -> Iterator[Panel]:
-    yield series(
+    yield _time_of_a_whole_request()
+    yield _proxy_against_backends()
+    yield _time_to_first_token_by_model()
+
+
+def _time_of_a_whole_request() -> Panel:
+    return series(
         "Time of a whole request",
         *quantiles(f"llm_monitor_litellm_request_latency_seconds_bucket{{{BOTH}}}"),
         face=Face(
@@ -239,7 +302,10 @@ def _latency() -> Iterator[Panel]:
         colour=QUANTILES,
         width=8,
     )
-    yield series(
+
+
+def _proxy_against_backends() -> Panel:
+    return series(
         "Proxy against backends",
         Query(quantile(0.95, f"llm_monitor_litellm_request_latency_seconds_bucket{{{BOTH}}}"), "Whole request"),
         Query(
@@ -259,7 +325,10 @@ def _latency() -> Iterator[Panel]:
         ),
         width=8,
     )
-    yield series(
+
+
+def _time_to_first_token_by_model() -> Panel:
+    return series(
         "Time to first token, by model",
         Query(
             quantile(0.95, f"llm_monitor_litellm_time_to_first_token_seconds_bucket{{{BOTH}}}", "model"), "{{model}}"

@@ -96,6 +96,24 @@ def _status() -> Iterator[Panel]:
 
 
 def _catalogue() -> Panel:
+    return table(
+        "All models",
+        _known(),
+        columns=_columns(),
+        face=Face(
+            "A line for each model and server. vLLM: whether its server answers. Usable: whether clients can use it by "
+            "LiteLLM. Prices are LiteLLM's, for a million tokens. Models that were there earlier in the time shown "
+            "stay with the time at which they were last seen.",
+            "short",
+            EMPTY,
+        ),
+        height=11,
+        sort="Model",
+        rising=True,
+    )
+
+
+def _known() -> list[Query]:
     seen = f"timestamp(instance_container_model:llm_monitor_vllm_up:bool{{{BOTH}}} == 1)[$__range:5m]"
     usable = "max_over_time(timestamp(model:llm_monitor_available:bool == 1)[$__range:5m])"
     length = f"llm_monitor_vllm_max_model_length_tokens{{{BOTH}}}"
@@ -111,39 +129,23 @@ def _catalogue() -> Panel:
         f"label_replace(label_replace(llm_monitor_litellm_model_info{{{HOST}}},"
         ' "litellm_model", "$1", "model", "(.+)"), "model", "$1", "served_model", "(.+)")'
     )
-    return table(
-        "All models",
-        [
-            Query(f"group by ({about}) (label_replace({NAMED} or {gone} llm_monitor_vllm_info{{{BOTH}}}, {page}))"),
-            Query(
-                f"group by (model, litellm_model, provider, type) ({named} and on (model, litellm_model) {ROUTED})"
-                f" or on (model, litellm_model) {ROUTED}"
-            ),
-            Query(f"min by ({SERVER}) ({SERVED})"),
-            Query(as_served("model:llm_monitor_available:bool")),
-            Query(as_served("model:llm_monitor_available:avg30d")),
-            Query(f"1000 * (max by (model) (max_over_time({seen})) or max by (model) ({as_served(usable)}))"),
-            Query(f"max by (model) ({length}) or max by (model) ({context})"),
-            Query(f"sum by ({SERVER}) (llm_monitor_vllm_gpu_assignment_ratio{{{BOTH}}})"),
-            Query(as_served(f'{price}{{{HOST}, direction="input"}}')),
-            Query(as_served(f'{price}{{{HOST}, direction="output"}}')),
-            Query(
-                f"sum by (model) ({as_served(requests)}) or sum by (model) ({requests}{ONE} and on (model) {SERVED})"
-            ),
-            Query(f"86400 * avg_over_time(model:llm_monitor_tokens:rate5m{ONE}[1d])"),
-        ],
-        columns=_columns(),
-        face=Face(
-            "A line for each model and server. vLLM: whether its server answers. Usable: whether clients can use it by "
-            "LiteLLM. Prices are LiteLLM's, for a million tokens. Models that were there earlier in the time shown "
-            "stay with the time at which they were last seen.",
-            "short",
-            EMPTY,
+    return [
+        Query(f"group by ({about}) (label_replace({NAMED} or {gone} llm_monitor_vllm_info{{{BOTH}}}, {page}))"),
+        Query(
+            f"group by (model, litellm_model, provider, type) ({named} and on (model, litellm_model) {ROUTED})"
+            f" or on (model, litellm_model) {ROUTED}"
         ),
-        height=11,
-        sort="Model",
-        rising=True,
-    )
+        Query(f"min by ({SERVER}) ({SERVED})"),
+        Query(as_served("model:llm_monitor_available:bool")),
+        Query(as_served("model:llm_monitor_available:avg30d")),
+        Query(f"1000 * (max by (model) (max_over_time({seen})) or max by (model) ({as_served(usable)}))"),
+        Query(f"max by (model) ({length}) or max by (model) ({context})"),
+        Query(f"sum by ({SERVER}) (llm_monitor_vllm_gpu_assignment_ratio{{{BOTH}}})"),
+        Query(as_served(f'{price}{{{HOST}, direction="input"}}')),
+        Query(as_served(f'{price}{{{HOST}, direction="output"}}')),
+        Query(f"sum by (model) ({as_served(requests)}) or sum by (model) ({requests}{ONE} and on (model) {SERVED})"),
+        Query(f"86400 * avg_over_time(model:llm_monitor_tokens:rate5m{ONE}[1d])"),
+    ]
 
 
 def _columns() -> list[Column]:
@@ -173,6 +175,12 @@ def _columns() -> list[Column]:
                 logs("Its logs", **server),
             ],
         ),
+        *_about(),
+    ]
+
+
+def _about() -> list[Column]:
+    return [
         Column("version", "vLLM version", width=100),
         Column("G", "Context", unit="locale", width=90),
         Column("dtype", "Type of weights", width=115),

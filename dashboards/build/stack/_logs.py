@@ -8,6 +8,7 @@ from .. import colours
 from ..limits import above
 from ..panels import Face, Panel, series, stat
 from ..queries import Query
+from ._metrics import HOST_LINKS
 
 WITHIN = 'instance=~"$instance"'
 CHOSEN = f"{{{WITHIN}}}"
@@ -84,7 +85,11 @@ def _lines_that_loki_takes_in() -> Panel:
             f"sum by (instance) (rate(loki_distributor_lines_received_total{CHOSEN}[$__rate_interval]))", "{{instance}}"
         ),
         face=Face(
-            "In a second. A wall means that some service writes the same again and again.", "cps", NO_LOKI, least=0
+            "In a second. A wall means that some service writes the same again and again.",
+            "cps",
+            NO_LOKI,
+            least=0,
+            links=HOST_LINKS,
         ),
         width=8,
     )
@@ -117,6 +122,7 @@ def _streams_in_memory() -> Panel:
             "short",
             NO_LOKI,
             least=0,
+            links=HOST_LINKS,
         ),
         width=8,
     )
@@ -131,6 +137,7 @@ def _lines_that_alloy_sends() -> Panel:
             "cps",
             NO_ALLOY,
             least=0,
+            links=HOST_LINKS,
         ),
         width=8,
     )
@@ -157,6 +164,7 @@ def _lines_that_alloy_does_not_send() -> Panel:
             "cps",
             "Alloy sends every line.",
             least=0,
+            links=HOST_LINKS,
         ),
         colour={".+: tried again": colours.WARNING},
         width=8,

@@ -15,6 +15,10 @@ NO_PROMETHEUS = "No Prometheus reports."
 NO_TARGET = "Nothing is scraped."
 COLLECTORS = '{__name__=~"llm_monitor_.+_collector_success", instance=~"$instance"}'
 UP: Meanings = {1: ("Up", colours.OK), 0: ("Down", colours.CRITICAL)}
+HOST_LINKS = (
+    links.to("server-health", "The host", instance=links.label("instance")),
+    links.logs("Logs of the host", instance=links.label("instance")),
+)
 TIMEOUT = float(default_text("prometheus_scrape_timeout").removesuffix("s"))
 
 
@@ -151,6 +155,7 @@ def _longest_scrapes() -> Panel:
             NO_TARGET,
             above(warning=alert("ScrapeSlow") * TIMEOUT),
             least=0,
+            links=HOST_LINKS,
         ),
     )
 
@@ -199,6 +204,7 @@ def _series_over_time() -> Panel:
             NO_PROMETHEUS,
             above(warning=alert("SeriesBudgetExceeded") * default("prometheus_series_budget")),
             least=0,
+            links=HOST_LINKS,
         ),
         width=8,
     )
@@ -226,7 +232,13 @@ def _samples() -> Panel:
             f"sum by (instance) (rate(prometheus_tsdb_head_samples_appended_total{CHOSEN}[$__rate_interval]))",
             "{{instance}}",
         ),
-        face=Face("Samples written in a second. It falls when targets are lost.", "cps", NO_PROMETHEUS, least=0),
+        face=Face(
+            "Samples written in a second. It falls when targets are lost.",
+            "cps",
+            NO_PROMETHEUS,
+            least=0,
+            links=HOST_LINKS,
+        ),
         width=8,
     )
 
@@ -265,7 +277,7 @@ def _samples_of_the_largest_targets() -> Panel:
             f"topk(10, max by (job, instance) (scrape_samples_post_metric_relabeling{CHOSEN}))",
             "{{job}} on {{instance}}",
         ),
-        face=Face("Samples of a scrape, of the targets with the most.", "short", NO_TARGET, least=0),
+        face=Face("Samples of a scrape, of the targets with the most.", "short", NO_TARGET, least=0, links=HOST_LINKS),
         width=8,
     )
 

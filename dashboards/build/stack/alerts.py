@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from .. import colours, links, variables
 from ..board import Board
 from ..limits import Limits, above
-from ..panels import Face, Meanings, Panel, series, stat, states
+from ..panels import Face, Meanings, Panel, series, since, stat, states
 from ..queries import Query
 from ..tables import Column, table
 
@@ -40,11 +40,10 @@ def board() -> Board:
             variables.choice("severity", "Severity", "critical", "warning", "info"),
             variables.of_label("component", "Component", "ALERTS"),
         ],
-        range="7d",
     )
     made.row("", *_now())
     made.row("What fires", _firing())
-    made.row("What fired", *_history(), _noisiest())
+    made.row("What fired", *since("7d", *_history(), _noisiest()))
     return made
 
 
@@ -54,7 +53,7 @@ def _now() -> Iterator[Panel]:
     yield _waiting()
     yield _suppressed()
     yield _silences()
-    yield _mean_time_to_resolve()
+    yield from since("7d", _mean_time_to_resolve())
 
 
 def _of_severity(title: str, severity: str, limit: Limits) -> Panel:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .. import variables
 from ..board import Board
-from . import _alerting, _logs, _metrics
+from . import _alerting, _events, _logs, _metrics
 
 
 def board() -> Board:
@@ -21,5 +21,6 @@ def board() -> Board:
     made.row("What Prometheus holds", *_metrics.storage())
     made.row("Rules and notifications", *_alerting.over_time(), collapsed=True)
     made.row("Logs", *_logs.over_time(), collapsed=True)
+    made.row("Events of applications", *_events.over_time(), collapsed=True)
     made.row("What the monitoring uses", *_metrics.use(), collapsed=True)
     return made

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from .. import colours
-from ..limits import above, alert
+from ..limits import above, alert, alert_text, below
 from ..links import cell, label, logs, to
 from ..panels import Face, Panel, series, states
 from ..queries import Query
 from ..tables import Column, table
 
 EMPTY = "No GPU exporter reports."
+DAY = 86400
 CHOSEN = '{instance=~"$instance", gpu=~"$gpu"}'
 GPU = "{{instance}} GPU {{gpu}}"
 LINKS = (to("gpu-usage", "This GPU", instance=label("instance"), gpu=label("gpu")),)
@@ -64,6 +65,7 @@ def errors() -> Iterator[Panel]:
 def health() -> Panel:
     """Return what each GPU says of itself."""
     by = "max by (instance, gpu)"
+    ignored = alert_text("GpuXidApplication", "ignored_xids")
     ecc = 'llm_monitor_gpu_ecc_errors_total{instance=~"$instance", gpu=~"$gpu", counter="aggregate", kind='
     return table(
         "Health of each GPU",
@@ -73,18 +75,22 @@ def health() -> Panel:
                 f"last_over_time(llm_monitor_gpu_responding{CHOSEN}[1d]))"
             ),
             Query(f"{by} (llm_monitor_gpu_recovery_action{CHOSEN})"),
-            Query(f"{by} (time() - llm_monitor_gpu_xid_last_timestamp_seconds{CHOSEN} < 86400 * 30)"),
+            Query(
+                "min by (instance, gpu) (time() - llm_monitor_gpu_xid_last_timestamp_seconds"
+                f'{{instance=~"$instance", gpu=~"$gpu", xid!~"{ignored}"}} < {30 * DAY})'
+            ),
             Query(f'{by} (round(increase({ecc}"uncorrected"}}[$__range])))'),
             Query(f'{by} (round(increase({ecc}"corrected"}}[$__range])))'),
             Query(f"sum by (instance, gpu) (llm_monitor_gpu_remapped_rows{CHOSEN})"),
             Query(f"{by} (llm_monitor_gpu_remap_pending{CHOSEN})"),
             Query(f"{by} (llm_monitor_gpu_remap_failure{CHOSEN})"),
+            Query(f'{by} (llm_monitor_gpu_temperature_celsius{{instance=~"$instance", gpu=~"$gpu", sensor="die"}})'),
         ],
         columns=_health_columns(),
         face=Face(
             "What each GPU says of itself; one that was there within a day and is not any more is gone. Errors are "
-            "those in the time that is shown, the last XID within 30 days. Remapped rows are memory that has worn out "
-            "and was replaced by spare rows.",
+            "those in the time that is shown, the last XID within 30 days, and coloured for a day. Remapped rows are "
+            "memory that has worn out and was replaced by spare rows.",
             "short",
             EMPTY,
         ),
@@ -106,7 +112,14 @@ def _health_columns() -> list[Column]:
         ),
         Column("A", "Responds", meanings={"1": ("yes", colours.OK), "0": ("no, or gone", colours.CRITICAL)}),
         Column("B", "Needs", meanings=NEEDS),
-        Column("C", "Last XID before", "s"),
+        Column(
+            "I",
+            "Die",
+            "celsius",
+            above(warning=alert("GpuTemperatureHigh"), critical=alert("GpuTemperatureCritical")),
+            width=80,
+        ),
+        Column("C", "Last XID before", "s", below(warning=DAY)),
         Column("D", "Uncorrected errors", "short", above(critical=alert("GpuEccUncorrectable") + 1)),
         Column("E", "Corrected errors", "short"),
         Column("F", "Remapped rows", "short"),
@@ -184,11 +197,18 @@ def _pcie_throughput() -> Panel:
 
 
 def _pcie_replays() -> Panel:
+    window = alert_text("GpuPcieReplay", "window")
+    minutes = int(window.removesuffix("m"))
     return series(
-        "PCIe replays",
-        Query(f"sum by (instance, gpu) (increase(llm_monitor_gpu_pcie_replays_total{CHOSEN}[$__rate_interval]))", GPU),
+        f"PCIe replays in {minutes} minutes",
+        Query(
+            f"{60 * minutes} * sum by (instance, gpu) (rate(llm_monitor_gpu_pcie_replays_total"
+            f"{CHOSEN}[$__rate_interval]))",
+            GPU,
+        ),
         face=Face(
-            "Packets that had to be sent again. A few are nothing; many are a bad slot, riser or board.",
+            f"Packets that had to be sent again, at the pace of each moment for {minutes} minutes; the line is the "
+            "alert's limit. A few are nothing; many are a bad slot, riser or board.",
             "short",
             EMPTY,
             above(warning=alert("GpuPcieReplay")),

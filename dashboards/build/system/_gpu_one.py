@@ -12,6 +12,10 @@ from ..queries import Query
 
 EMPTY = "This GPU does not report."
 THIS = '{instance=~"$instance", gpu=~"$gpu"}'
+LINKS = (
+    to("server-health", "Its host", instance=label("instance")),
+    logs("Kernel messages", instance=label("instance"), service="kernel"),
+)
 
 
 def one() -> Iterator[Panel]:
@@ -42,6 +46,7 @@ def _activity() -> Panel:
             "This GPU does not measure its activity: Hopper and newer do.",
             least=0,
             most=1,
+            links=LINKS,
         ),
         width=8,
     )
@@ -83,6 +88,7 @@ def _temperatures_and_limits() -> Panel:
             "celsius",
             EMPTY,
             above(warning=alert("GpuTemperatureHigh"), critical=alert("GpuTemperatureCritical")),
+            links=LINKS,
         ),
         width=8,
         dashed=".*: .*",

@@ -112,7 +112,14 @@ def _energy_in_this_time() -> Panel:
             f"sum by (instance, gpu) (increase(llm_monitor_gpu_energy_joules_total{CHOSEN}[$__range])) / 3.6e6",
             GPU,
         ),
-        face=Face("Energy that each GPU has used in the time that is shown.", "kwatth", EMPTY, decimals=2, least=0),
+        face=Face(
+            "Energy that each GPU has used in the time that is shown.",
+            "kwatth",
+            EMPTY,
+            decimals=2,
+            least=0,
+            links=LINKS,
+        ),
         width=8,
     )
 

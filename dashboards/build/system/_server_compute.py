@@ -11,6 +11,10 @@ from ..panels import Face, Panel, series
 from ..queries import Query
 
 EMPTY = "No node exporter reports."
+LINKS = (
+    to("docker-containers", "Containers of this host", instance=label("instance")),
+    logs("Its logs", instance=label("instance")),
+)
 
 
 def processors() -> Iterator[Panel]:
@@ -57,7 +61,7 @@ def _cpu_in_use_by_host() -> Panel:
             above(warning=alert("HostCpuHigh")),
             least=0,
             most=1,
-            links=[to("docker-containers", "Containers of this host", instance=label("instance"))],
+            links=LINKS,
         ),
         width=8,
     )
@@ -137,6 +141,7 @@ def _swap_in_use() -> Panel:
             "bytes",
             "No host has swap space, or none reports.",
             least=0,
+            links=LINKS,
         ),
         width=8,
     )
@@ -154,6 +159,7 @@ def _shared_memory_in_use() -> Panel:
             above(warning=alert("ShmFull")),
             least=0,
             most=1,
+            links=LINKS,
         ),
         width=8,
     )
@@ -183,6 +189,7 @@ def _temperatures() -> Panel:
             "once is the room's or a fan's.",
             "celsius",
             "No host has sensors that its kernel knows.",
+            links=LINKS,
         ),
     )
 
@@ -218,6 +225,7 @@ def _clock_offset() -> Panel:
             "No host's clock is kept by a time service.",
             above(warning=alert("ClockSkew")),
             least=0,
+            links=LINKS,
         ),
     )
 
@@ -236,6 +244,7 @@ def _processes_that_do_not_end() -> Panel:
             "short",
             EMPTY,
             least=0,
+            links=LINKS,
         ),
     )
 
@@ -244,7 +253,7 @@ def _open_files() -> Panel:
     return series(
         "Open files",
         Query('llm_monitor_node_open_files{instance=~"$instance"}', "{{instance}}"),
-        face=Face("File handles in use, by host. One that only rises is a leak.", "short", EMPTY, least=0),
+        face=Face("File handles in use, by host. One that only rises is a leak.", "short", EMPTY, least=0, links=LINKS),
         width=8,
     )
 
@@ -257,7 +266,7 @@ def _context_switches() -> Panel:
             '{instance=~"$instance"}[$__rate_interval]))',
             "{{instance}}",
         ),
-        face=Face("How often processors change tasks. It follows the load.", "ops", EMPTY, least=0),
+        face=Face("How often processors change tasks. It follows the load.", "ops", EMPTY, least=0, links=LINKS),
         width=8,
     )
 
@@ -277,6 +286,7 @@ def _memory_free_by_numa_node() -> Panel:
             "No host has NUMA nodes.",
             least=0,
             most=1,
+            links=LINKS,
         ),
         width=8,
     )

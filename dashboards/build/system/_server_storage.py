@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 from .. import colours
 from ..limits import above, alert, alert_text, below
-from ..links import label, logs
+from ..links import cell, label, logs, to
 from ..panels import Face, Panel, series
 from ..queries import Query
 from ..tables import Column, table
+from ._server_compute import LINKS
 
 EMPTY = "No node exporter reports."
 
@@ -40,6 +41,7 @@ def _disk_throughput() -> Panel:
             "at their start; much later means that they are loaded again and again.",
             "Bps",
             EMPTY,
+            links=LINKS,
         ),
         width=8,
         mirrored=".* written",
@@ -65,6 +67,7 @@ def _disk_latency() -> Panel:
             "s",
             "No disk was used in this time.",
             least=0,
+            links=LINKS,
         ),
         width=8,
         dashed=".* written",
@@ -91,6 +94,7 @@ def _disk_busy() -> Panel:
             above(warning=alert("HostIoWaitHigh")),
             least=0,
             most=1,
+            links=LINKS,
         ),
         width=8,
     )
@@ -125,7 +129,14 @@ def _filesystems() -> Panel:
 
 def _filesystem_columns() -> list[Column]:
     return [
-        Column("instance", "Host"),
+        Column(
+            "instance",
+            "Host",
+            links=[
+                to("docker-containers", "Containers of this host", instance=cell("instance")),
+                logs("Kernel messages", instance=cell("instance"), service="kernel"),
+            ],
+        ),
         Column("mountpoint", "Mounted at"),
         Column("fstype", "Type", width=80),
         Column(
@@ -173,6 +184,7 @@ def network() -> Iterator[Panel]:
             "Bytes received (above) and sent (below) in a second, by device; Docker's own devices are left out.",
             "Bps",
             EMPTY,
+            links=LINKS,
         ),
         mirrored=".* sent",
     )

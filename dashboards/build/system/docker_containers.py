@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from .. import colours, variables
 from ..board import Board
 from ..limits import above
-from ..links import cell, label, logs, to
+from ..links import cell, label, logs, to, variable
 from ..panels import Face, Panel, stat, states
 from ..queries import Query
 from ..tables import Column, table
@@ -25,6 +25,7 @@ STATE_CODES = {
     5: ("Restarting", colours.CRITICAL),
     6: ("Failed", colours.CRITICAL),
 }
+HEALTH = {0: ("healthy", colours.OK), 1: ("starting", colours.INFO), 2: ("unhealthy", colours.WARNING)}
 # Ended neither by itself nor on request, as the alert ContainerDown has it.
 FAILED = (
     'llm_monitor_container_state{instance=~"$instance", container=~"$container", state=~"exited|dead"} == 1\n'
@@ -111,7 +112,7 @@ def _unhealthy() -> Panel:
             "short",
             EMPTY,
             above(warning=1),
-            links=[logs("Errors", level="error")],
+            links=[logs("Errors", instance=variable("instance"), container=variable("container"), level="error")],
         ),
         width=4,
     )
@@ -145,14 +146,14 @@ def _lately() -> Iterator[Panel]:
     yield stat(
         "Alerts",
         Query(
-            'count(ALERTS{alertstate="firing", component="container", instance=~"$instance|",'
-            ' container=~"$container|"}) or vector(0)'
+            'count(ALERTS{alertstate="firing", severity=~"critical|warning", component="container",'
+            ' instance=~"$instance|", container=~"$container|"}) or vector(0)'
         ),
         face=Face(
-            "Alerts about containers that fire.",
+            "Critical alerts and warnings about containers that fire. Normal is none; each has a runbook.",
             "short",
             "Prometheus does not answer.",
-            above(critical=1),
+            above(warning=1),
             links=[to("alerts", "Alerts")],
         ),
         width=4,
@@ -172,6 +173,18 @@ def _code() -> str:
         f'  or 2 * ({state}=~"paused|created"}} == 1)\n'
         f'  or 0 * ({state}=~"exited|dead|removing"}} == 1)\n'
         f'  or ({state}="running"}} == 1)\n'
+        ")"
+    )
+
+
+def _health() -> str:
+    """Return what each container's health check says, as one number, of HEALTH."""
+    health = 'llm_monitor_container_health{instance=~"$instance", container=~"$container", status'
+    return (
+        "max by (instance, container) (\n"
+        f'  2 * ({health}="unhealthy"}} == 1)\n'
+        f'  or ({health}="starting"}} == 1)\n'
+        f'  or 0 * ({health}="healthy"}} == 1)\n'
         ")"
     )
 
@@ -215,11 +228,13 @@ def _all() -> Panel:
             Query(f"{by} (round(increase(llm_monitor_container_restarts_total{CHOSEN}[$__range])))"),
             Query(f"count by (instance, container) (llm_monitor_container_gpu_assigned{CHOSEN} == 1)"),
             Query(f"{by} (llm_monitor_container_exit_code{CHOSEN})"),
+            Query(_health()),
         ],
         columns=_container_columns(),
         face=Face(
-            "Every container with what it is made of and how it is; restarts are those in the time that is shown, the "
-            "exit code that of one that has ended (137 is killed, often for memory; 143 stopped on request).",
+            "Every container with what it is made of and how it is. Health is empty where the image has no check; "
+            "restarts are those in the time that is shown, the exit code that of one that has ended (137 is killed, "
+            "often for memory; 143 stopped on request).",
             "short",
             EMPTY,
         ),
@@ -241,6 +256,7 @@ def _container_columns() -> list[Column]:
             ],
         ),
         Column("A", "State", "short", meanings=STATE_CODES),
+        Column("G", "Health", "short", meanings=HEALTH, width=90),
         Column("image", "Image"),
         Column("version", "Version"),
         Column("C", "Up for", "s", width=100, decimals=1),

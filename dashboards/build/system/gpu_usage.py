@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from .. import heatmaps, variables
 from ..board import Board
 from ..limits import above, alert, alert_text
-from ..links import cell, label, logs, to
+from ..links import cell, label, logs, to, variable
 from ..panels import Face, Panel, stat
 from ..queries import Query
 from ..tables import Column, table
@@ -53,7 +53,7 @@ def _there() -> Iterator[Panel]:
             "short",
             EMPTY,
             above(critical=1),
-            links=[logs("Kernel messages", service="kernel")],
+            links=[logs("Kernel messages", instance=variable("instance"), service="kernel")],
         ),
         width=3,
     )
@@ -148,7 +148,7 @@ def _errors() -> Iterator[Panel]:
                 "short",
                 EMPTY,
                 limits,
-                links=[logs("Kernel messages", service="kernel")],
+                links=[logs("Kernel messages", instance=variable("instance"), service="kernel")],
             ),
             width=3,
         )

@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 from ansible_collections.llmops.monitoring.tests.e2e.browser import marks
-from ansible_collections.llmops.monitoring.tests.e2e.packages import PACKAGES, node
+from ansible_collections.llmops.monitoring.tests.npm import folder, node
 
 SCRIPT = """
 const { resolveSelectors, versionedComponents, versionedPages } = await import(process.argv[1] + "/dist/esm/index.mjs");
@@ -44,7 +44,7 @@ console.log(JSON.stringify({
 )
 def test_marks_are_grafanas(package: str, version: str) -> None:
     done = subprocess.run(
-        [node(), "--input-type=module", "--eval", SCRIPT, PACKAGES / package, version],
+        [node(), "--input-type=module", "--eval", SCRIPT, folder("e2e") / "node_modules" / package, version],
         capture_output=True,
         text=True,
         check=False,

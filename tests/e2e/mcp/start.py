@@ -19,9 +19,10 @@ from pathlib import Path
 
 from ansible_collections.llmops.monitoring.tests.e2e.browser import grafana
 from ansible_collections.llmops.monitoring.tests.e2e.browser.dashboards import ROOT
-from ansible_collections.llmops.monitoring.tests.e2e.packages import PACKAGES, node
+from ansible_collections.llmops.monitoring.tests.npm import folder, is_installed, node
 from playwright.sync_api import sync_playwright
 
+PACKAGES = folder("e2e") / "node_modules"
 BROWSER = PACKAGES / "chrome-devtools-mcp/build/src/bin/chrome-devtools-mcp.js"
 FILES = PACKAGES / "@modelcontextprotocol/server-filesystem/dist/index.js"
 SCREENSHOTS = ROOT / ".cache/screenshots"
@@ -131,7 +132,7 @@ def run(name: str) -> int:
     Raises:
         SystemExit: When it can't be started; the message says why.
     """
-    if not PACKAGES.is_dir():
+    if not is_installed("e2e"):
         sys.exit(f"The servers are not in {PACKAGES.parent}: run `make mcp` first.")
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="llm-monitor-mcp-", ignore_cleanup_errors=True) as private:
