@@ -114,8 +114,18 @@ class Store:
         return self.compose(*told, "--no-align", "--dbname=llmops", "--command", statement).decode().strip()
 
 
+def sweep() -> None:
+    """Remove what tests left that were killed: their events would be counted as ours."""
+    for things, found in (("container", ("ps", "--all")), ("volume", ("volume", "ls"))):
+        label = f"label=com.docker.compose.project={PROJECT}"
+        ids = subprocess.check_output(["docker", *found, "--quiet", "--filter", label], text=True).split()
+        if ids:
+            subprocess.run(["docker", things, "rm", "--force", *ids], check=True, capture_output=True)
+
+
 @pytest.fixture
 def store(place: Place) -> Iterator[Store]:
+    sweep()
     made = Store(place)
     try:
         yield made
