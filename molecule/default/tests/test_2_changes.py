@@ -12,7 +12,7 @@ from ansible_collections.llmops.monitoring.molecule.shared.rollout import (
 )
 
 ENGINE = {"cgroup-parent": "/llm-monitor-molecule-default", "log-opts": {"max-size": "10m"}}
-EXPORTERS = {f"{name}-exporter" for name in ("node", "gpu", "container", "vllm", "litellm", "langfuse")}
+EXPORTERS = {f"{name}-exporter" for name in ("node", "gpu", "container", "vllm", "litellm", "langfuse", "llmops")}
 OLD_TOKEN, NEW_TOKEN = "molecule-5c1f0d8e7b", "molecule-a94e26d1c0"
 
 
