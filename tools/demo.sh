@@ -32,8 +32,8 @@ PYTHON
 then
   source=distro
   echo "No image registry can be reached ($registry): images are built from Debian and PyPI packages instead."
-  echo "Left out: loki and alloy, so there are no logs: Debian has no package of them. All else can be had that way."
-  echo "If you run a playbook yourself, add:"
+  echo "Left out: grafana, loki and alloy, so there are no dashboards and no logs: Debian has no package of them."
+  echo "If you run a playbook yourself, verify.yml too, add:"
   echo "  -e llm_monitor_image_source=distro"
 fi
 "${ansible[@]}" playbooks/site.yml -e "llm_monitor_image_source=$source"

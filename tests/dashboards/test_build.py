@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,12 @@ FACE = panels.Face("What it is about, in a sentence.", "short", "Nothing.")
 def test_building_gives_the_committed_bytes() -> None:
     wanted = {FOLDER / f"{name}.json": board.json().encode() for name, board in command.boards().items()}
     assert {path: path.read_bytes() for path in FOLDER.glob("*/*.json")} == wanted
+
+
+def test_every_dashboard_is_listed_with_its_folder() -> None:
+    page = (FOLDER.parent / "docs" / "dashboards.md").read_text(encoding="utf-8")
+    listed = dict(re.findall(r"^\| `([\w-]+)` \| (\w+) \|", page, re.MULTILINE))
+    assert listed == {path.stem: path.parent.name for path in FOLDER.glob("*/*.json")}
 
 
 def test_check_names_what_differs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

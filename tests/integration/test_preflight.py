@@ -37,6 +37,21 @@ def refused(done: subprocess.CompletedProcess[str], folder: Path) -> str:
     return output
 
 
+@pytest.mark.parametrize(
+    ("inventory", "groups"),
+    [("all: {children: {gpu-hosts: {hosts: {a: }}, watch: {}}}", "gpu-hosts, watch"), ("all: {}", "all alone")],
+    ids=["other-names", "none"],
+)
+def test_an_inventory_without_hosts_of_ours_is_no_success(tmp_path: Path, inventory: str, groups: str) -> None:
+    (tmp_path / "hosts.yml").write_text(inventory, encoding="utf-8")
+    command = ["ansible-playbook", "-i", str(tmp_path / "hosts.yml"), "playbooks/site.yml"]
+    environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    told = " ".join((done.stdout + done.stderr).split())
+    assert f"in gpu_hosts or monitoring_hosts, so nothing would be rolled out. It has the groups {groups}:" in told
+
+
 @pytest.fixture
 def taken() -> Iterator[int]:
     with socket.socket() as listener:
