@@ -9,6 +9,7 @@ import json
 import stat
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -161,10 +162,14 @@ def test_the_exporter_beside_it_reads_it_as_the_reader(place: Place, tmp_path: P
     password = "sw0rdfish/@:%?#+reader"
     components = ["event_store", "exporters", "docker_socket_proxy"]
     given = {**SECRETS, "event_store_reader_password": password}
+    place("event_store", llm_monitor_components=components, **given)
     placed = place("exporters", llm_monitor_components=components, **given)
     url = (placed.secrets / "llmops_database").read_text()
     assert url == "postgresql://llmops_reader:sw0rdfish%2F%40%3A%25%3F%23%2Breader@event_store:5432/llmops"
-    services = composed(placed)["services"]
+    together = placed.folder.parent
+    (together / "compose.yaml").write_text("include: [event_store/compose.yaml, exporters/compose.yaml]\n")
+    services = composed(replace(placed, folder=together))["services"]
+    assert services["llmops-exporter"]["depends_on"]["event-store-keeper"]["condition"] == "service_healthy"
     assert "/run/secrets/llmops_database" in mounts(services["llmops-exporter"])
     assert [name for name, service in services.items() if "llmops_database" in str(service)] == ["llmops-exporter"]
     assert "sw0rdfish" not in placed.printed
