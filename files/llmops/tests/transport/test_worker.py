@@ -136,7 +136,6 @@ def test_a_poisoned_event_is_dropped_and_its_batch_goes_through(
 ) -> None:
     backend = Recorder()
     backend.poisoned = {13, 77, 78}
-    # More than are put: nothing is lost before `flush` looks.
     transport = started(backend, batch_size=101, overflow="spill" if spill else "drop_newest")
     put(transport, *range(100))
     assert not transport.flush(5)
@@ -260,6 +259,17 @@ def test_flushing_in_vain_ends_in_time(started: Started) -> None:
     begin = time.monotonic()
     assert not transport.flush(0.1)
     assert time.monotonic() - begin < 1
+
+
+def test_a_flush_tells_once_of_what_was_lost_before_it(started: Started) -> None:
+    backend = Recorder()
+    backend.poisoned = {1}
+    transport = started(backend)
+    put(transport, 0, 1)
+    wait_for(lambda: transport.stats().dropped == {"rejected": 1})
+    wait_for(lambda: transport.stats().queued == 0)
+    assert not transport.flush(5)
+    assert transport.flush(5)
 
 
 def test_flushing_under_load_ends(started: Started) -> None:
