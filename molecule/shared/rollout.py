@@ -70,9 +70,14 @@ class Box:
         return result
 
     def value(self, expression: str) -> float:
-        """Return the value of a PromQL expression that must have exactly one."""
-        result = self.query(expression)
-        assert len(result) == 1, f"{expression}: {result}"
+        """Return the value of a PromQL expression that must have exactly one, if not while a scrape is late."""
+        result: list[dict[str, Any]] = []
+
+        def is_one() -> bool:
+            result[:] = self.query(expression)
+            return len(result) == 1
+
+        assert eventually(is_one), f"{expression}: {result}"
         return float(result[0]["value"][1])
 
     def targets(self) -> set[tuple[str, str, str]]:

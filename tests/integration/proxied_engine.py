@@ -150,8 +150,8 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "LD_LIBRARY_PATH": os.pathsep.join(libraries)}
 
 
-def send(path: Path, data: bytes, seconds: float = 5.0) -> bytes:
-    """Return all that comes back for raw bytes until the other side closes, or for `seconds`."""
+def send(path: Path, data: bytes, seconds: float = 5.0, until: bytes | None = None) -> bytes:
+    """Return all that comes back for raw bytes until the other side closes or has sent `until`, or for `seconds`."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(seconds)
         connection.connect(str(path))
@@ -160,6 +160,8 @@ def send(path: Path, data: bytes, seconds: float = 5.0) -> bytes:
             connection.sendall(data)
             while part := connection.recv(65536):
                 answer += part
+                if until is not None and until in answer:
+                    break
         except (TimeoutError, ConnectionError):
             return answer
         return answer

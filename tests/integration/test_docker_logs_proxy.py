@@ -74,7 +74,7 @@ def test_of_all_the_api_only_what_finds_containers_is_let_through(proxy: Path, e
 @pytest.mark.parametrize("prefix", PREFIXES)
 def test_logs_are_let_through(proxy: Path, engine: Engine, prefix: str) -> None:
     target = f"{prefix}/containers/vllm-llama/logs?{READ}"
-    assert b"{}" in send(proxy, f"GET {target} HTTP/1.1\r\nHost: d\r\n\r\n".encode(), seconds=0.3)
+    assert b"{}" in send(proxy, f"GET {target} HTTP/1.1\r\nHost: d\r\n\r\n".encode(), until=b"{}")
     assert request(proxy, "GET", f"{prefix}/containers/vllm-llama/logs?stdout=1&tail=100") == 200
     assert engine.requests[0] == f"GET {target}"
 

@@ -92,7 +92,7 @@ def test_no_query_makes_the_engine_work_more(proxy: Path, engine: Engine, path: 
 
 def test_events_pass(proxy: Path, engine: Engine) -> None:
     for prefix in PREFIXES:
-        answer = send(proxy, f"GET {prefix}/events?since=1 HTTP/1.1\r\nHost: d\r\n\r\n".encode(), seconds=0.3)
+        answer = send(proxy, f"GET {prefix}/events?since=1 HTTP/1.1\r\nHost: d\r\n\r\n".encode(), until=b"{}")
         assert status(answer) == 200
         assert b"{}" in answer
     assert engine.requests == [f"GET {prefix}/events?since=1" for prefix in PREFIXES]
@@ -304,7 +304,7 @@ def test_an_engine_that_is_away_is_told_at_once_and_found_when_it_is_back(tmp_pa
         for _try in range(3):
             begun = time.monotonic()
             assert request(proxy, "GET", "/_ping") == 503
-            assert time.monotonic() - begun < 1
+            assert time.monotonic() - begun < 4
             with recording(path) as engine:
                 assert request(proxy, "GET", "/_ping") == 200
                 assert engine.requests == ["GET /_ping"]

@@ -53,9 +53,10 @@ def image() -> Iterator[str]:
 @pytest.fixture(autouse=True)
 def nothing_is_left(client: DockerClient) -> Iterator[None]:
     """Whatever a test does, no container of ours may be left behind."""
+    filters = {"label": [f"{name}={value}" for name, value in RUN_LABELS.items()]}
+    before = [one["Id"] for one in client.containers(include_stopped=True, filters=filters)]
     yield
-    labels = [f"{name}={value}" for name, value in RUN_LABELS.items()]
-    assert client.containers(include_stopped=True, filters={"label": labels}) == []
+    assert [one["Id"] for one in client.containers(include_stopped=True, filters=filters)] == before
 
 
 @pytest.fixture

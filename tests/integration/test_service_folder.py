@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import time
-import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
@@ -105,13 +104,13 @@ class Prometheus:
             config: str = json.load(answer)["data"]["yaml"]
         return config
 
-    def wait_until_it_runs(self, within: float = 20.0) -> None:
+    def wait_until_it_runs(self, within: float = 60.0) -> None:
         deadline = time.monotonic() + within
         while True:
             try:
                 self.config()
                 return
-            except (urllib.error.URLError, ConnectionError) as error:
+            except OSError as error:
                 if time.monotonic() > deadline:
                     pytest.fail(f"Prometheus does not answer: {error}")
                 time.sleep(0.2)

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from ansible_collections.llmops.monitoring.molecule.shared.rollout import ALERTMANAGER, PROMETHEUS, Box, Rollout
+from ansible_collections.llmops.monitoring.molecule.shared.rollout import (
+    ALERTMANAGER,
+    PROMETHEUS,
+    Box,
+    Rollout,
+    eventually,
+)
 
 BROKEN_RULES = {"broken.yml": {"groups": [{"name": "broken", "rules": [{"alert": "Broken", "expr": "sum(up"}]}]}}
 
@@ -60,9 +66,9 @@ def test_service_that_does_not_get_ready_is_rolled_back(box: Box, roll_out: Roll
     assert "Taken back: alertmanager, prometheus" in said
     assert "\x1b" not in said.replace("\\u001b", "\x1b")
     assert box.os.file("/opt/llm-monitor/prometheus/compose.yaml").content_string == compose
-    container = box.containers()["prometheus"]
-    assert container["HostConfig"]["Memory"] == limit
-    assert container["State"]["Health"]["Status"] == "healthy"
+    assert box.containers()["prometheus"]["HostConfig"]["Memory"] == limit
+    # Its check comes once in ten seconds.
+    assert eventually(lambda: box.containers()["prometheus"]["State"]["Health"]["Status"] == "healthy", seconds=60)
     assert group_wait(box) == "32s"
     assert box.value("min_over_time(timestamp(up{job='prometheus'})[1h:5s])") == held
 

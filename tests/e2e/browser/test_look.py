@@ -94,7 +94,8 @@ def test_a_fault_of_a_panel_is_named(
     page: Page, grafana: StandIn, tmp_path: Path, title: str, kind: str, told: str
 ) -> None:
     grafana.kinds = {title: kind}
-    patience = 2 if kind == "endless" else 30
+    # Enough to see all panels first.
+    patience = 15 if kind == "endless" else 30
     assert look(page, grafana.url, DASHBOARD, "dark", tmp_path / "seen.png", patience) == [told]
     assert (tmp_path / "seen.png").exists()
 

@@ -134,6 +134,8 @@ def test_browser_acts_in_grafana_and_reaches_nothing_else(
         served.extra = f"<img src='{other}/picture'><script>fetch('{other}/data').catch(() => 0)</script>"
         seen = await client.call_tool("new_page", {"url": f"{served.url}/d/gpu-usage?theme=light"})
         assert not seen.is_error, text(seen)
+        # Panels are drawn with the first frame.
+        await client.call_tool("wait_for", {"text": ["GPUs seen"]})
         assert "GPUs seen" in text(await client.call_tool("take_snapshot", {}))
         requests = text(await client.call_tool("list_network_requests", {}))
         opened = re.search(r"reqid=(\d+) GET \S*/d/gpu-usage", requests)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +34,10 @@ class FakeEngine:
     info: dict[str, Any] = field(default_factory=dict)
     version: str = "28.2.2"
     networks: list[str] = field(default_factory=list)
+    may_end: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.may_end.set()
 
     def answer(self, request: Any) -> tuple[Any, ...]:
         """Return status, body and headers."""
@@ -78,6 +83,7 @@ class FakeEngine:
         if verb == "start" and self.refuses_to_start:
             return 500, {"message": self.refuses_to_start}
         if verb == "wait":
+            self.may_end.wait(60)
             return 200, {"StatusCode": self.checker(self.created[name])[0]}
         if verb == "logs":
             output = self.checker(self.created[name])[1].encode()

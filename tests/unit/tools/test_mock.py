@@ -7,7 +7,6 @@ import re
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -37,13 +36,15 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         log.open("w") as output,
         subprocess.Popen([EXPORTER, "mock"], stdout=output, stderr=output, env=environment) as process,
     ):
-        end = time.monotonic() + 30
-        while not is_ready(address):
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < end, log.read_text()
-            time.sleep(0.1)
-        yield address
-        process.terminate()
+        try:
+            end = time.monotonic() + 30
+            while not is_ready(address):
+                assert process.poll() is None, log.read_text()
+                assert time.monotonic() < end, log.read_text()
+                time.sleep(0.1)
+            yield address
+        finally:
+            process.terminate()
 
 
 def is_ready(address: str) -> bool:
@@ -51,7 +52,7 @@ def is_ready(address: str) -> bool:
         with urllib.request.urlopen(f"{address}/ready", timeout=5) as answer:
             ready: bool = answer.status == 200
             return ready
-    except urllib.error.URLError:
+    except OSError:
         return False
 
 

@@ -75,7 +75,7 @@ def test_what_a_busy_container_uses_is_what_its_group_says(exporter: Exporter, r
     periods = series.one("container_cpu_cfs_periods_total", name=name) or 0
     assert 0 < (series.one("container_cpu_cfs_throttled_periods_total", name=name) or 0) <= periods
     docker("update", "--cpus", "0.25", name)
-    wait_for(lambda: scrape(exporter).one("container_spec_cpu_quota", name=name) == 25_000, 5)
+    wait_for(lambda: scrape(exporter).one("container_spec_cpu_quota", name=name) == 25_000)
 
 
 def test_a_network_is_that_of_the_container(exporter: Exporter, run: Run) -> None:
@@ -83,7 +83,7 @@ def test_a_network_is_that_of_the_container(exporter: Exporter, run: Run) -> Non
     shared = run("exec sleep 600", "--network", f"container:{name}")
     host = run("exec sleep 600", "--network", "host")
     pid = inspect(name)["State"]["Pid"]
-    wait_for(lambda: scrape(exporter).own("state", host, state="running"), 5)
+    wait_for(lambda: scrape(exporter).own("state", host, state="running"))
     before = received(pid)
     series = scrape(exporter)
     total = series.one("container_network_receive_bytes_total", name=name, interface="eth0")
@@ -105,7 +105,7 @@ def test_the_api_tells_what_a_container_is_and_no_secret(exporter: Exporter, run
         return [one for one in json.loads(exporter.get("/api/v1/containers")) if one["name"] == name]
 
     # `docker run` has returned, but the event of the start may be on its way.
-    wait_for(lambda: [one["state"] for one in listed()] == ["running"], 5)
+    wait_for(lambda: [one["state"] for one in listed()] == ["running"])
     (told,) = listed()
     inspected = inspect(name)
     assert told["id"] == inspected["Id"]

@@ -94,7 +94,7 @@ def test_a_litellm_that_is_killed_and_comes_back_is_followed(proxy: Proxy, expor
     refused = [one["upstream"] for one in log if one.get("reason") == "refused"]
     assert sorted(refused) == sorted({*refused, "/metrics", "/health/readiness"})
     proxy.start()
-    wait_for(lambda: values_of(exporter).get(("ready", "proxy")) == 1)
+    wait_for(lambda: values_of(exporter).get(("up",)) == 1)
     before = values_of(exporter)
     # A restart takes nothing back, and no more than what was sent after it is counted.
     assert family(before, "requests_total") == known

@@ -249,17 +249,17 @@ def test_a_report_that_breaks_off_is_a_problem(smi_text: Any, part: float) -> No
 
 
 def test_entities_are_never_expanded(smi_text: Any) -> None:
-    start = time.monotonic()
+    start = time.process_time()
     found = inventory(0, smi_text("laughs.xml"))
-    assert time.monotonic() - start < 1
+    assert time.process_time() - start < 1
     problem_is(found, "unreadable", "its report is no XML, undefined entity")
 
 
 @pytest.mark.parametrize("part", ["<gpu/>", "<a>", f"{NO_HANDLE}GPU0: 0000:1B:00.0: Unknown Error\n"])
 def test_a_report_that_only_shall_keep_us_busy_is_given_up(part: str) -> None:
-    start = time.monotonic()
+    start = time.process_time()
     found = inventory(0, f"<nvidia_smi_log>{part * 100_000}</nvidia_smi_log>")
-    assert time.monotonic() - start < 5
+    assert time.process_time() - start < 5
     assert found.usable == ()
     assert found.problem or [gpu.error for gpu in found.gpus] == ["Unknown Error"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -365,20 +364,11 @@ def test_an_engine_that_can_not_give_gpus(
     assert containers.engine.removed == list(containers.engine.created)
 
 
-def test_a_container_that_hangs_is_removed(
-    check_container: Run, containers: Containers, smi_text: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    release = threading.Event()
-
-    def hang(config: Mapping[str, Any]) -> tuple[int, str]:
-        release.wait(20)
-        return 0, ""
-
-    monkeypatch.setattr(containers.engine, "checker", hang)
-    timer = threading.Timer(2, release.set)
-    timer.start()
+def test_a_container_that_hangs_is_removed(check_container: Run, containers: Containers) -> None:
+    containers.prints = {"-q -x": (0, "")}
+    containers.engine.may_end.clear()
     result = check_container(timeout=1)
-    timer.join()
+    containers.engine.may_end.set()
     assert "nvidia-smi -q -x in a container did not end within 1 s." in lines(result)[2]
     assert containers.engine.removed == list(containers.engine.created)
 

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -18,6 +17,7 @@ from ansible_collections.llmops.monitoring.tests.grafana_stand_in.server import 
     GrafanaStandIn,
     running,
 )
+from ansible_collections.llmops.monitoring.tests.serving import closed_port
 
 Account = Callable[..., dict[str, Any]]
 
@@ -163,7 +163,7 @@ def test_what_is_wrong_is_told_with_what_to_do(
     account: Account, grafana: GrafanaStandIn, fault: Fault, message: str
 ) -> None:
     grafana.faults.append(fault)
-    result = account(timeout=1)
+    result = account(timeout=1 if fault.delay else 10)
     assert result["failed"]
     assert message in result["msg"]
     assert result["msg"].startswith("The account reports: ")
@@ -198,9 +198,8 @@ def test_below_a_path_and_with_strange_names(account: Account, grafana: GrafanaS
 
 
 def test_nobody_listening_and_wrong_addresses_are_told(account: Account) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    assert "does not answer: Connection refused" in account(url=f"http://127.0.0.1:{port}")["msg"]
+    with closed_port() as port:
+        assert "does not answer: Connection refused" in account(url=f"http://127.0.0.1:{port}")["msg"]
     for url in ("localhost:3000", "ftp://localhost", "http://localhost:web", "http://"):
         assert "give one such as http://127.0.0.1:3000" in account(url=url)["msg"]
     assert "where they stay hidden" in account(url="http://admin:secret@localhost:3000")["msg"]

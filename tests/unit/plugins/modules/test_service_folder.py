@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -155,12 +154,10 @@ def test_the_line_that_a_checker_names_is_shown(apply: Any, fake_engine: Any, wo
 
 
 def test_a_checker_that_hangs_is_a_failure(apply: Any, fake_engine: Any, base: Path) -> None:
-    def hang(config: Mapping[str, Any]) -> tuple[int, str]:
-        time.sleep(1.5)
-        return 0, "still reading"
-
-    fake_engine.checker = hang
+    fake_engine.checker = lambda config: (0, "still reading")
+    fake_engine.may_end.clear()
     result = apply(checks=[{"image": IMAGE, "command": ["x"], "timeout": 1}])
+    fake_engine.may_end.set()
     assert result["failed"]
     assert "did not end within 1 s" in result["msg"]
     assert tree(base) == {}
