@@ -115,11 +115,11 @@ def test_ready_only_after_the_first_collection() -> None:
     async def check(client: httpx.AsyncClient) -> None:
         assert (await client.get("/health")).status_code == 200
         assert (await client.get("/ready")).status_code == 503
-        hurry = {"x-prometheus-scrape-timeout-seconds": "0.2"}
+        hurry = {"x-prometheus-scrape-timeout-seconds": "2"}
         answer = await client.get("/metrics", headers=hurry)
         assert (answer.status_code, "toy_good 1" in answer.text) == (200, True)
 
-    with_client(check, toy_exporter(hang, good()), start=False)
+    with_client(check, toy_exporter(good(), hang), start=False)
     hang.released.set()
 
 

@@ -51,14 +51,14 @@ def test_hung_calls_hold_up_nobody_and_are_not_started_again() -> None:
 
     isolation: Isolation[int] = Isolation(Crew("test"), patience=0.01)
     calls = {"hung1": hang, "hung2": hang, "fine": lambda: 7}
-    first = isolation.run(calls, Deadline.after(0.3))
+    first = isolation.run(calls, Deadline.after(1))
     assert first["fine"].value == 7
     assert first["hung1"].running
     assert first["hung1"].seconds >= 0.2
 
     began = time.monotonic()
     second = isolation.run(calls, Deadline.after(5))
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 3
     assert second["fine"].value == 7
     assert second["hung2"].running
     assert second["hung2"].seconds > first["hung2"].seconds
@@ -74,7 +74,7 @@ def test_hung_calls_hold_up_nobody_and_are_not_started_again() -> None:
 def test_a_hung_call_is_remembered_while_nobody_asks_for_it() -> None:
     release = threading.Event()
     isolation: Isolation[bool] = Isolation(Crew("test"), patience=0.01)
-    isolation.run({"hung": release.wait}, Deadline.after(0.05))
+    isolation.run({"hung": release.wait}, Deadline.after(1))
     isolation.run({"fine": lambda: True}, Deadline.after(5))
     assert isolation.run({"hung": release.wait}, Deadline.after(5))["hung"].running
     release.set()
@@ -83,7 +83,7 @@ def test_a_hung_call_is_remembered_while_nobody_asks_for_it() -> None:
 def test_what_could_not_be_started_is_missing() -> None:
     release = threading.Event()
     isolation: Isolation[bool] = Isolation(Crew("test"), patience=10)
-    states = isolation.run({"hung": release.wait, "late": lambda: True}, Deadline.after(0.05))
+    states = isolation.run({"hung": release.wait, "late": lambda: True}, Deadline.after(1))
     assert states["hung"].running
     assert "late" not in states
     release.set()
@@ -133,7 +133,7 @@ def test_what_calls_returned_is_forgotten_but_not_that_one_hangs() -> None:
 
     release = threading.Event()
     isolation: Isolation[Value | bool] = Isolation(Crew("test"), patience=0.01)
-    states = isolation.run({"hung": release.wait, "fine": Value}, Deadline.after(0.2))
+    states = isolation.run({"hung": release.wait, "fine": Value}, Deadline.after(1))
     value = ref(states.pop("fine").value)
     isolation.forget()
     assert isolation.running("hung")

@@ -97,7 +97,7 @@ def test_a_prometheus_scrapes_it(
     node = start_node()
     folder = tmp_path_factory.mktemp("prometheus")
     scrape_configs = (
-        "- job_name: node\n  scrape_interval: 1s\n  scrape_timeout: 1s\n"
+        "- job_name: node\n  scrape_interval: 5s\n  scrape_timeout: 5s\n"
         f"  static_configs: [{{targets: ['127.0.0.1:{node.port}']}}]\n"
     )
     with prometheus(folder, scrape_configs) as port:

@@ -150,11 +150,12 @@ def test_an_engine_that_is_not_there(tmp_path: Path) -> None:
         assert not isinstance(caught.value, SourceMissingError)
 
 
-def events(engine: DockerStandIn) -> Iterator[object]:
-    """Read events until none comes for a moment."""
+def events(engine: DockerStandIn, count: int) -> Iterator[object]:
+    """Read so many events, after which no other comes."""
     with DockerApi(engine.address).events({"type": ["container"]}) as stream:
-        while (one := stream.next(Deadline.after(0.5))) is not None:
-            yield one
+        for _ in range(count):
+            yield stream.next(Deadline.after(10))
+        assert stream.next(Deadline.after(0.05)) is None
 
 
 def play(engine: DockerStandIn, *parts: bytes) -> None:
@@ -177,7 +178,7 @@ def test_events_come_however_they_are_cut(engine: DockerStandIn) -> None:
     whole = chunk(text[:7]) + chunk(text[7:34]) + b"000A;x=y\r\n" + text[34:44].ljust(10) + b"\r\n"
     for size in (1, 2, 3, 7, len(whole)):
         play(engine, *(whole[at : at + size] for at in range(0, len(whole), size)))
-        assert list(events(engine)) == [{"Action": "start"}, {"Action": "dü"}], size
+        assert list(events(engine, 2)) == [{"Action": "start"}, {"Action": "dü"}], size
 
 
 def test_events_may_come_with_the_headers_and_without_chunks(engine: DockerStandIn) -> None:
@@ -185,7 +186,7 @@ def test_events_may_come_with_the_headers_and_without_chunks(engine: DockerStand
         connection.sendall(HEAD + b'\r\n{"a": 1}\n{"a": 2}\n'),
         engine.over.wait(),
     )[0]
-    assert list(events(engine)) == [{"a": 1}, {"a": 2}]
+    assert list(events(engine, 2)) == [{"a": 1}, {"a": 2}]
 
 
 @pytest.mark.parametrize(
@@ -204,7 +205,7 @@ def test_events_may_come_with_the_headers_and_without_chunks(engine: DockerStand
 def test_a_stream_that_ends_or_is_none_is_an_error(engine: DockerStandIn, data: bytes) -> None:
     play(engine, data)
     with pytest.raises(SourceError, match=engine.address):
-        list(events(engine))
+        list(events(engine, 2))
 
 
 def test_a_stream_stays_open_while_nothing_happens(engine: DockerStandIn) -> None:
@@ -222,4 +223,4 @@ def test_an_engine_that_does_not_begin_a_stream(engine: DockerStandIn) -> None:
         b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"
     )
     with pytest.raises(RefusedError, match="GET /events: status 403"):
-        list(events(engine))
+        list(events(engine, 2))

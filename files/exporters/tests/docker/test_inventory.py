@@ -255,17 +255,17 @@ def test_one_container_that_the_engine_holds_locked_costs_nobody_else(
     assert names(known) == ["one", "three", "two"]
     engine.instead[path] = lambda _: engine.over.wait() and None
     with structlog.testing.capture_logs() as logged:
-        assert names(known, 1.0) == names(known, 1.0) == ["one", "three", "two"]
+        assert names(known, 4.0) == names(known, 4.0) == ["one", "three", "two"]
         assert [one["container_id"] for one in logged] == [TWO]
-    monkeypatch.setattr(inventory, "_INSPECT_PATIENCE_SECONDS", 0.1)
-    with watching(known) as failures:
+    with monkeypatch.context() as hurry, watching(known) as failures:
+        hurry.setattr(inventory, "_INSPECT_PATIENCE_SECONDS", 0.1)
         settled(engine, known)
         engine.emit(event(TWO, "two", "kill"), event(THREE, "three", "die"))
         wait_for(lambda: ("three", "die") in known.events())
         assert names(known) == ["one", "three", "two"]
         assert failures == []
     newcomer = Inventory(DockerApi(engine.address))
-    assert names(newcomer, 1.0) == ["one", "three"]
+    assert names(newcomer, 4.0) == ["one", "three"]
 
 
 def test_an_engine_that_tells_of_no_container_in_time_is_not_believed(

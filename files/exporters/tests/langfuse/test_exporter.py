@@ -41,7 +41,8 @@ def scrape(running: Running) -> Values:
 
 def polled(running: Running) -> Values:
     """Return the metrics once the first poll has ended, with whatever success."""
-    wait_for(lambda: ("collector_success", "usage") in scrape(running), 20)
+    names = ("state", "ready", "usage")
+    wait_for(lambda: {("collector_success", name) for name in names} <= scrape(running).keys(), 20)
     return scrape(running)
 
 

@@ -239,7 +239,10 @@ def test_a_server_that_dies_within_a_poll(database: Database) -> None:
 
 
 def test_a_server_without_a_connection_left(database: Database) -> None:
-    held: list[psycopg.Connection[object]] = []
+    held: list[psycopg.Connection[object]] = [psycopg.connect(database.url, autocommit=True)]
+    # Those of other tests may still be ending.
+    clients = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"
+    wait_for(lambda: held[0].execute(clients).fetchone() == (1,))
     try:
         while True:
             held.append(psycopg.connect(database.url))

@@ -26,8 +26,9 @@ def scraping(proxy: StandIn) -> Scraping:
     """Return a function that makes an exporter and returns what scrapes it."""
 
     def made(url: str = "", **changes: object) -> Scrape:
-        engine = Engine(build(settings(url or proxy.url, **changes)), Limits(min_interval=0))
-        return lambda: asyncio.run(ask(engine))
+        limits = Limits(min_interval=0, longest=20)
+        engine = Engine(build(settings(url or proxy.url, **changes)), limits)
+        return lambda: asyncio.run(ask(engine, 20))
 
     return made
 

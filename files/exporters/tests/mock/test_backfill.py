@@ -294,7 +294,7 @@ def test_what_is_interrupted_leaves_whole_files_only(
 ) -> None:
     assert process.stdout
     complete = Path(process.stdout.readline().strip())
-    wait_for(lambda: any(tmp_path.glob(".unfinished-*/*")))
+    wait_for(lambda: any(tmp_path.glob(".unfinished-*/*")), 30)
     process.send_signal(signal.SIGTERM)
     told = [complete, *map(Path, process.stdout.read().split())]
     assert process.wait(30) == 128 + signal.SIGTERM
@@ -305,7 +305,7 @@ def test_what_is_interrupted_leaves_whole_files_only(
 def test_what_is_interrupted_at_once_leaves_nothing(
     process: subprocess.Popen[str], tmp_path: Path
 ) -> None:
-    wait_for(lambda: any(tmp_path.glob(".unfinished-*")))
+    wait_for(lambda: any(tmp_path.glob(".unfinished-*")), 30)
     process.send_signal(signal.SIGINT)
     assert process.wait(30) == 128 + signal.SIGINT
     assert not list(tmp_path.iterdir())

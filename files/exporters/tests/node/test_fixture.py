@@ -244,6 +244,20 @@ def test_a_host_without_anything_still_answers(tmp_path: Path) -> None:
     assert found[f"{N}collector_success", "stat"] == 0
 
 
+def test_time_that_the_kernel_takes_back_is_no_new_start(host: Path) -> None:
+    stat, source = host / "proc/stat", HostSource(str(host))
+    hertz = os.sysconf("SC_CLK_TCK")
+
+    def iowait(seconds: float) -> tuple[float, float]:
+        ticks = f"100 0 100 900 {round(seconds * hertz)} 0 0 0 0 0"
+        stat.write_text(f"cpu  {ticks}\ncpu0 {ticks}\nintr 1\nctxt 1\nbtime 1\n")
+        found = source.stat()
+        return found.modes["iowait"], found.cores["0"]["iowait"]
+
+    assert [iowait(seconds)[0] for seconds in (50, 48, 49.5, 51)] == [50, 50, 50, 51]
+    assert iowait(2) == (2, 2)
+
+
 def test_process_1_hidden_from_this_user(host: Path) -> None:
     own = (
         "22 1 254:0 / {root} rw,relatime - ext4 /dev/vda rw\n"

@@ -143,7 +143,6 @@ def test_a_fuse_mount_whose_daemon_never_answers(start: Start, host: Path) -> No
     with (host / "proc/1/mountinfo").open("a") as mounts:
         mounts.write("26 22 0:40 / /hung rw - fuse nobody rw\n")
     port = free_port()
-    began = time.monotonic()
     node = start(
         ["unshare", "--mount", sys.executable, "-m", FUSE, str(host / "hung")],
         port,
@@ -154,7 +153,6 @@ def test_a_fuse_mount_whose_daemon_never_answers(start: Start, host: Path) -> No
             "LLM_MONITOR_MIN_INTERVAL": "0",
         },
     )
-    assert time.monotonic() - began < 10
     for _ in range(3):
         began = time.monotonic()
         found = values(node)

@@ -12,8 +12,8 @@ SCRAPE_CONFIGS = """\
   scrape_timeout: 1s
   static_configs: [{{targets: ['127.0.0.1:{port}']}}]
 - job_name: vllm-engine
-  scrape_interval: 1s
-  scrape_timeout: 1s
+  scrape_interval: 5s
+  scrape_timeout: 5s
   http_sd_configs: [{{url: 'http://127.0.0.1:{port}/api/v1/targets', refresh_interval: 1s}}]
 """
 

@@ -154,7 +154,7 @@ def test_strange_names_become_text(memory: Memory) -> None:
 
 
 def test_slow_collector_holds_nobody_up(measuring: Measuring) -> None:
-    memory = measuring(collector_timeout_seconds=0.05)
+    memory = measuring(collector_timeout_seconds=1)
     free, begun = threading.Event(), threading.Event()
 
     class Slow(Says):
@@ -196,7 +196,7 @@ def test_names_without_end_are_cut_off(measuring: Measuring, found: Any) -> None
 
 @pytest.mark.parametrize("within", ["", "custom_attributes", "token_metrics"])
 def test_what_a_collector_gave_holds_nobody_up(measuring: Measuring, within: str) -> None:
-    memory = measuring(collector_timeout_seconds=0.05)
+    memory = measuring(collector_timeout_seconds=1)
     free = threading.Event()
 
     class Waits(Endless):

@@ -60,11 +60,11 @@ def test_async_stream_is_told_when_it_is_over(memory: Memory) -> None:
 def test_consumers_time_is_no_gap(memory: Memory) -> None:
     async def slowly() -> None:
         async for _ in count_later(3):
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.3)
 
     asyncio.run(slowly())
     stream = _stream(memory)
-    assert (stream.gap_mean_ms or 0) < 40
+    assert (stream.gap_mean_ms or 0) < 250
 
 
 def test_stream_of_nothing(memory: Memory) -> None:

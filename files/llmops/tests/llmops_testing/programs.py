@@ -42,9 +42,18 @@ def start(program: Path, *arguments: str, folder: Path) -> Process:
     )
 
 
+_HELD: list[socket.socket] = []
+
+
 def free_port() -> int:
-    """Return a port on which nobody listens."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port
+    """Return a port of loopback on which nobody listens, and that nobody else is given.
+
+    It stays bound until the process ends. Who is told of it may listen there all the same, as
+    servers do that set SO_REUSEADDR.
+    """
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind(("127.0.0.1", 0))
+    _HELD.append(held)
+    port: int = held.getsockname()[1]
+    return port

@@ -125,11 +125,11 @@ def test_sigkill_in_an_outage_loses_nothing_that_was_spilled(child: Any, tmp_pat
 
 def test_sigkill_loses_at_most_an_interval(child: Any, tmp_path: Path) -> None:
     one = child("killed")
-    while int(one.ready()[0]) < 900:
+    while int(one.ready()[0]) < 3000:
         pass
     one.process.send_signal(signal.SIGKILL)
     lines = one.process.communicate()[0].splitlines()
-    count = int(lines[-1].split()[1]) if lines else 900
+    count = int(lines[-1].split()[1]) if lines else 3000
 
     async def recover() -> None:
         await ParquetBackend(StorageConfig(output_dir=tmp_path)).initialize()
@@ -138,8 +138,8 @@ def test_sigkill_loses_at_most_an_interval(child: Any, tmp_path: Path) -> None:
     table = ds.dataset(tmp_path, schema=SCHEMA).to_table()
     found = sorted(int(one, 16) for one in table["event_id"].to_pylist())
     assert found == list(range(len(found)))
-    # A thousand a second, a quarter of a second, and as much again for a busy machine.
-    assert count - len(found) <= 500
+    # A thousand a second, one second, and as much again for a busy machine.
+    assert count - len(found) <= 2000
 
 
 def test_a_forked_child_starts_clean(child: Any, tmp_path: Path) -> None:

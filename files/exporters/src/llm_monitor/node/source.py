@@ -24,6 +24,9 @@ from llm_monitor.node.mounts import parse_mounts
 from llm_monitor.node.sensors import Sensors
 
 _MODES = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
+# The kernel takes time back from idle and iowait (see proc(5)), which Prometheus would take for a
+# new start. A CPU that begins anew falls by more.
+_MOST_FALLEN_SECONDS = 3.0
 _SECTOR_BYTES = 512
 _MEGABIT_BYTES = 125_000
 _STATES = {
@@ -120,6 +123,7 @@ class HostSource:
         self._sys = f"{self._root}/sys"
         self._sensors = Sensors(f"{self._sys}/class/hwmon")
         self._tick = 1 / os.sysconf("SC_CLK_TCK")
+        self._modes_of: dict[str, dict[str, float]] = {}
 
     def stat(self) -> Stat:
         """Return what `/proc/stat` counts."""
@@ -131,13 +135,13 @@ class HostSource:
             for line in lines:
                 name, _, values = line.partition(" ")
                 if name.startswith("cpu"):
-                    cores[name[3:]] = self._modes(values)
+                    cores[name[3:]] = self._modes(name, values)
                 else:
                     rest[name] = int(values.partition(" ")[0])
             if not cpu.startswith("cpu "):
                 message = "the first line is not that of all CPUs"
                 raise ValueError(message)
-            modes = self._modes(cpu[4:])
+            modes = self._modes("cpu", cpu[4:])
             return Stat(modes, cores, rest["btime"], rest["ctxt"], rest["intr"])
 
     def load(self) -> tuple[float, float, float]:
@@ -315,9 +319,15 @@ class HostSource:
             return values.get("PRETTY_NAME", values.get("ID", "")).strip("\"'")
         return ""
 
-    def _modes(self, values: str) -> dict[str, float]:
+    def _modes(self, cpu: str, values: str) -> dict[str, float]:
         ticks = values.split()
-        return {mode: int(ticks[place]) * self._tick for place, mode in enumerate(_MODES)}
+        last = self._modes_of.get(cpu, {})
+        modes = {}
+        for place, mode in enumerate(_MODES):
+            seconds, before = int(ticks[place]) * self._tick, last.get(mode, 0.0)
+            modes[mode] = before if before - _MOST_FALLEN_SECONDS < seconds < before else seconds
+        self._modes_of[cpu] = modes
+        return modes
 
 
 def _kilobytes(text: str) -> dict[str, int]:

@@ -176,12 +176,15 @@ class Delivery:
                 for one in (batch, *reversed(pending)):
                     origin.put_back(one)
                 return False
-            elif len(batch.events) == 1:
-                origin.dropped(batch, Dropped.REJECTED)
-                self._complaints.add(1, f"The backend rejects an event: {described(error)}")
-            else:
+            elif len(batch.events) > 1:
                 suspect = True
                 pending.extend(reversed(_halves(batch)))
+            elif not isinstance(error, RejectedError) and not await self._link.write(batch.events):
+                # The backend had come back since the last attempt.
+                origin.written(batch)
+            else:
+                origin.dropped(batch, Dropped.REJECTED)
+                self._complaints.add(1, f"The backend rejects an event: {described(error)}")
         return True
 
     async def _takes_others(self, suspect: bool) -> bool:
