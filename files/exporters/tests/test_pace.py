@@ -37,9 +37,10 @@ def test_a_background_collector_runs_at_its_interval_not_per_scrape() -> None:
         engine.start()
         found = await until(engine, ("toy_bad",), 7)
         assert found["llm_monitor_toy_collector_success", "slow"] == 1
-        while toy.calls < 3:
-            await ask(engine)
-            scrapes += 1
+        async with asyncio.timeout(10):
+            while toy.calls < 3:
+                await ask(engine)
+                scrapes += 1
         assert time.monotonic() - began > 0.35
         assert scrapes > 3
         engine.stop()

@@ -242,8 +242,8 @@ def test_a_server_without_a_connection_left(database: Database) -> None:
     held: list[psycopg.Connection[object]] = [psycopg.connect(database.url, autocommit=True)]
     # Those of other tests may still be ending.
     clients = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"
-    wait_for(lambda: held[0].execute(clients).fetchone() == (1,))
     try:
+        wait_for(lambda: held[0].execute(clients).fetchone() == (1,))
         while True:
             held.append(psycopg.connect(database.url))
     except psycopg.OperationalError:

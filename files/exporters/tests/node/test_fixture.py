@@ -250,11 +250,14 @@ def test_time_that_the_kernel_takes_back_is_no_new_start(host: Path) -> None:
 
     def iowait(seconds: float) -> tuple[float, float]:
         ticks = f"100 0 100 900 {round(seconds * hertz)} 0 0 0 0 0"
-        stat.write_text(f"cpu  {ticks}\ncpu0 {ticks}\nintr 1\nctxt 1\nbtime 1\n")
+        both = f"cpu  {ticks}\ncpu0 {ticks}\ncpu1 {ticks}\n"
+        stat.write_text(f"{both}intr 1\nctxt 1\nbtime 1\n")
         found = source.stat()
-        return found.modes["iowait"], found.cores["0"]["iowait"]
+        return found.modes["iowait"], found.cores["1"]["iowait"]
 
-    assert [iowait(seconds)[0] for seconds in (50, 48, 49.5, 51)] == [50, 50, 50, 51]
+    assert [iowait(seconds) for seconds in (50, 48, 49.5, 51)] == [(50, 50)] * 3 + [(51, 51)]
+    # What all CPUs together give back is more.
+    assert iowait(47) == (51, 47)
     assert iowait(2) == (2, 2)
 
 

@@ -106,7 +106,10 @@ class Monitor:
         return delivered
 
     def flush(self, timeout: float) -> bool:
-        """Return whether all calls so far are written or spilled within `timeout` seconds."""
+        """Return whether all calls so far are written or spilled within `timeout` seconds.
+
+        It is False, once, when a call was dropped since the last flush, too.
+        """
         return self._transport.flush(timeout)
 
     def stats(self) -> TransportStats:
@@ -229,7 +232,10 @@ def shutdown(timeout: float | None = None) -> bool:
 
 
 def flush(timeout: float = 5.0) -> bool:
-    """Return whether all calls so far are written or spilled within `timeout` seconds."""
+    """Return whether all calls so far are written or spilled within `timeout` seconds.
+
+    It is False, once, when a call was dropped since the last flush, too.
+    """
     monitor = _PROCESS.monitor
     return monitor is None or monitor.flush(timeout)
 

@@ -82,6 +82,21 @@ class Stuck(Recorder):
         await super().write_batch(events)
 
 
+class BackAgain(Recorder):
+    """Fails in its first writes, and is there again whenever somebody asks whether it is."""
+
+    def __init__(self, failing: int) -> None:
+        super().__init__()
+        self._failing = failing
+
+    async def write_batch(self, events: Sequence[MetricEvent]) -> None:
+        if self._failing:
+            self._failing -= 1
+            message = "nobody answers yet"
+            raise ConnectionError(message)
+        await super().write_batch(events)
+
+
 class Unreliable(Recorder):
     """Fails by chance: before it has written, and after, when only its answer gets lost.
 

@@ -19,7 +19,7 @@ from llmops_monitoring.transport import redis as transport_redis
 from llmops_monitoring.transport.base import Transport
 from llmops_monitoring.transport.consumer import RedisConsumer
 from llmops_monitoring.transport.redis import STREAM, RedisTransport
-from llmops_testing.backends import Recorder, Stuck, settings
+from llmops_testing.backends import BackAgain, Recorder, Stuck, settings
 from llmops_testing.events import call, make
 from llmops_testing.redis import RedisServer
 from llmops_testing.waiting import wait_for
@@ -161,6 +161,16 @@ def test_poison_is_found_in_a_backend_that_does_not_tell_it_from_an_outage(
     assert consumer.dropped == 2
     assert sorted(backend.numbers) == sorted(set(range(20)) - {3, 14})
     assert server.length(STREAM) == 0
+
+
+def test_an_event_whose_last_try_came_just_too_early_is_written(
+    server: RedisServer, tmp_path: Path
+) -> None:
+    one = config(server, tmp_path, max_retries=1)
+    deliver(one, 1)
+    backend = BackAgain(failing=2)
+    consumer = consume(one, backend, lambda consumer: consumer.written + consumer.dropped == 1)
+    assert (consumer.written, backend.numbers) == (1, [1])
 
 
 def test_a_redis_that_lost_all_is_joined_again(server: RedisServer, tmp_path: Path) -> None:

@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from llmops_monitoring.event import MetricEvent
 from llmops_monitoring.transport.base import Transport
 from llmops_monitoring.transport.worker import InProcessTransport
-from llmops_testing.backends import Recorder, Stuck, settings
+from llmops_testing.backends import BackAgain, Recorder, Stuck, settings
 from llmops_testing.events import call, make
 from llmops_testing.starting import Started
 from llmops_testing.waiting import wait_for
@@ -145,7 +144,7 @@ def test_a_poisoned_event_is_dropped_and_its_batch_goes_through(
 ) -> None:
     backend = Recorder()
     backend.poisoned = {13, 77, 78}
-    transport = started(backend, batch_size=101, overflow="spill" if spill else "drop_newest")
+    transport = started(backend, batch_size=100, overflow="spill" if spill else "drop_newest")
     put(transport, *range(100))
     assert not transport.flush(5)
     assert sorted(backend.numbers) == sorted(set(range(100)) - backend.poisoned)
@@ -153,16 +152,7 @@ def test_a_poisoned_event_is_dropped_and_its_batch_goes_through(
 
 
 def test_an_event_whose_last_try_came_just_too_early_is_written(started: Started) -> None:
-    class BackAgain(Recorder):
-        """Fails twice, and answers again right after."""
-
-        async def write_batch(self, events: Sequence[MetricEvent]) -> None:
-            self.batches.append(len(events))
-            if len(self.batches) <= 2:
-                raise ConnectionError
-            await super().write_batch(events)
-
-    backend = BackAgain()
+    backend = BackAgain(failing=2)
     transport = started(backend, max_retries=1)
     put(transport, 1)
     assert transport.flush(5)

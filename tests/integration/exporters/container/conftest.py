@@ -73,9 +73,11 @@ def scraping(exporter: Exporter) -> Iterator[list[set[str]]]:
 
     thread = threading.Thread(target=scrape_on)
     thread.start()
-    yield failing
-    wait_for(lambda: bool(errors) or len(failing) > 20)
-    stop.set()
-    thread.join()
+    try:
+        yield failing
+        wait_for(lambda: bool(errors) or len(failing) > 20)
+    finally:
+        stop.set()
+        thread.join()
     assert not errors
     assert set().union(*failing) == set()

@@ -24,9 +24,10 @@ from llm_monitor.node.mounts import parse_mounts
 from llm_monitor.node.sensors import Sensors
 
 _MODES = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
-# The kernel takes time back from idle and iowait (see proc(5)), which Prometheus would take for a
+# The kernel takes a little time back from these (see proc(5)), which Prometheus would take for a
 # new start. A CPU that begins anew falls by more.
-_MOST_FALLEN_SECONDS = 3.0
+_TAKEN_BACK = ("idle", "iowait")
+_MOST_TAKEN_BACK_SECONDS = 3.0
 _SECTOR_BYTES = 512
 _MEGABIT_BYTES = 125_000
 _STATES = {
@@ -123,10 +124,10 @@ class HostSource:
         self._sys = f"{self._root}/sys"
         self._sensors = Sensors(f"{self._sys}/class/hwmon")
         self._tick = 1 / os.sysconf("SC_CLK_TCK")
-        self._modes_of: dict[str, dict[str, float]] = {}
+        self._last_modes: dict[str, dict[str, float]] = {}
 
     def stat(self) -> Stat:
-        """Return what `/proc/stat` counts."""
+        """Return what `/proc/stat` counts; what the kernel takes back of it is held."""
         path = f"{self._proc}/stat"
         cores = {}
         with Garbled(path):
@@ -141,7 +142,7 @@ class HostSource:
             if not cpu.startswith("cpu "):
                 message = "the first line is not that of all CPUs"
                 raise ValueError(message)
-            modes = self._modes("cpu", cpu[4:])
+            modes = self._modes("cpu", cpu[4:], len(cores))
             return Stat(modes, cores, rest["btime"], rest["ctxt"], rest["intr"])
 
     def load(self) -> tuple[float, float, float]:
@@ -319,14 +320,15 @@ class HostSource:
             return values.get("PRETTY_NAME", values.get("ID", "")).strip("\"'")
         return ""
 
-    def _modes(self, cpu: str, values: str) -> dict[str, float]:
+    def _modes(self, cpu: str, values: str, cpus: int = 1) -> dict[str, float]:
+        """Return the seconds of a line of `/proc/stat` that counts for so many CPUs."""
         ticks = values.split()
-        last = self._modes_of.get(cpu, {})
-        modes = {}
-        for place, mode in enumerate(_MODES):
-            seconds, before = int(ticks[place]) * self._tick, last.get(mode, 0.0)
-            modes[mode] = before if before - _MOST_FALLEN_SECONDS < seconds < before else seconds
-        self._modes_of[cpu] = modes
+        modes = {mode: int(ticks[place]) * self._tick for place, mode in enumerate(_MODES)}
+        if last := self._last_modes.get(cpu):
+            for mode in _TAKEN_BACK:
+                if 0 < last[mode] - modes[mode] < cpus * _MOST_TAKEN_BACK_SECONDS:
+                    modes[mode] = last[mode]
+        self._last_modes[cpu] = modes
         return modes
 
 

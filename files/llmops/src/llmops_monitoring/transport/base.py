@@ -44,7 +44,10 @@ class Transport(Protocol):
         """Take a call on the thread that made it: without waiting, without raising."""
 
     def flush(self, timeout: float) -> bool:
-        """Return whether all that was put before is written or spilled within `timeout` seconds."""
+        """Return whether all that was put before is written or spilled within `timeout` seconds.
+
+        It is False, once, when a call was dropped since the last flush, too.
+        """
 
     def stop(self, timeout: float) -> bool:
         """Flush, then end; return whether all was delivered within `timeout` seconds."""

@@ -147,11 +147,19 @@ class RedisConsumer:
         elif not (isinstance(error, RejectedError) or await self._takes_others(suspect)):
             raise BackendDownError(described(error)) from error
         elif len(events) == 1:
-            self._drop(error)
+            await self._try_last(events, error)
         else:
             half = len(events) // 2
             await self._write(events[:half], suspect=True)
             await self._write(events[half:], suspect=True)
+
+    async def _try_last(self, events: Sequence[MetricEvent], error: BaseException) -> None:
+        """Write one event or drop it: the backend may have come back since `error`."""
+        last = error if isinstance(error, RejectedError) else await self._link.write(events)
+        if last is None:
+            self.written += 1
+        else:
+            self._drop(last)
 
     async def _takes_others(self, suspect: bool) -> bool:
         patient = self._link.failures <= self._config.max_retries

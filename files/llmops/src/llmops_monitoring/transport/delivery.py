@@ -179,13 +179,19 @@ class Delivery:
             elif len(batch.events) > 1:
                 suspect = True
                 pending.extend(reversed(_halves(batch)))
-            elif not isinstance(error, RejectedError) and not await self._link.write(batch.events):
-                # The backend had come back since the last attempt.
+            elif (last := await self._last_try(batch, error)) is None:
                 origin.written(batch)
             else:
                 origin.dropped(batch, Dropped.REJECTED)
-                self._complaints.add(1, f"The backend rejects an event: {described(error)}")
+                self._complaints.add(1, f"The backend rejects an event: {described(last)}")
         return True
+
+    async def _last_try(self, batch: Batch, error: BaseException) -> BaseException | None:
+        """Return how one more attempt went: the backend may have come back since `error`."""
+        if isinstance(error, RejectedError):
+            return error
+        self._queue.note_retry()
+        return await self._link.write(batch.events)
 
     async def _takes_others(self, suspect: bool) -> bool:
         """Return whether the backend is up, so that the reason for a failure is in a batch."""

@@ -81,13 +81,14 @@ class InProcessTransport:
     def flush(self, timeout: float) -> bool:
         """Return whether all that was put before is written or spilled within `timeout` seconds.
 
-        What the worker dropped since the last flush counts, too: it may be quicker than who asks.
+        What the worker dropped since the last flush counts too: it may be quicker than who asks.
         """
         told, mark = self._told, self._queue.passed
         if not self._queue.has_passed(mark) and not self._wait_until_passed(mark, timeout):
             return False
-        self._told = self._queue.lost
-        return self._told == told
+        lost = self._queue.lost
+        self._told = max(self._told, lost)
+        return lost == told
 
     def _wait_until_passed(self, mark: int, timeout: float) -> bool:
         self._start_thread()
@@ -103,6 +104,7 @@ class InProcessTransport:
 
         What can't be written is spilled or dropped then. It is safe in a signal handler.
         """
+        lost = self._queue.lost_unlocked
         self._stopped = True
         if self._thread is None and not self._queue.is_settled:
             # Calls of a forked child whose thread has not come to life yet.
@@ -112,8 +114,7 @@ class InProcessTransport:
             self._thread.join(timeout + _GRACE_SECONDS)
         self._queue.close()
         lifecycle.detach(self)
-        told, self._told = self._told, self._queue.lost_unlocked
-        return self._queue.is_settled and self._told == told
+        return self._queue.is_settled and self._queue.lost_unlocked == lost
 
     def stats(self) -> TransportStats:
         """Return the counters, all of the same moment."""
