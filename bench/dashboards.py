@@ -31,9 +31,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from comparing import print_conditions
-from measuring import ROOT, judge
+from measuring import PROJECT, ROOT, free_port, judge
 
 sys.path.insert(0, str(ROOT / "collections"))
+# What tests of both projects share.
+sys.path.append(str(PROJECT / "tests"))
 
 from ansible_collections.llmops.monitoring.docs.build import alerts
 from ansible_collections.llmops.monitoring.tests.dashboards import asking
@@ -44,7 +46,7 @@ from ansible_collections.llmops.monitoring.tests.dashboards.reading import (
     panels,
     queries_of,
 )
-from ansible_collections.llmops.monitoring.tests.integration.programs import free_port, running_prometheus
+from ansible_collections.llmops.monitoring.tests.integration.programs import running_prometheus
 from ansible_collections.llmops.monitoring.tests.scenarios.history import History
 from ansible_collections.llmops.monitoring.tools.recorded import STEP
 

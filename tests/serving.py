@@ -5,19 +5,10 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from socketserver import BaseServer
-
-
-@contextmanager
-def closed_port() -> Iterator[int]:
-    """Give a port of loopback that refuses, and that nobody else takes while the context lasts."""
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        yield bound.getsockname()[1]
 
 
 @contextmanager

@@ -25,8 +25,9 @@ from typing import Any
 import structlog
 from ansible_collections.llmops.monitoring.docs.build import alerts
 from ansible_collections.llmops.monitoring.tests.dashboards.metrics import ELSEWHERE
-from ansible_collections.llmops.monitoring.tests.integration.programs import free_port, running_prometheus, tool
+from ansible_collections.llmops.monitoring.tests.integration.programs import running_prometheus, tool
 from ansible_collections.llmops.monitoring.tools import recorded
+from exporter_testing.process import free_port
 from llm_monitor.mock.backfill.lines import stamped
 from llm_monitor.mock.backfill.target import Target
 from llm_monitor.mock.clock import VirtualClock

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.llmops.monitoring.tests.dashboards.giving import asked_of, missing, types
-from ansible_collections.llmops.monitoring.tests.integration.programs import free_port, running_prometheus, wait_for
+from ansible_collections.llmops.monitoring.tests.integration.programs import running_prometheus, wait_for
+from exporter_testing.process import free_port
 
 CONFIGURATION = """\
 global: {scrape_interval: 1s, evaluation_interval: 1s}

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import time
 import urllib.request
@@ -25,23 +24,6 @@ def tool(name: str) -> str:
     if found is None:
         pytest.fail(f"{name} is neither in LLM_MONITOR_TOOLS ({folder or 'not set'}) nor on the PATH; see `make`.")
     return found
-
-
-_HELD: list[socket.socket] = []
-
-
-def free_port() -> int:
-    """Return a port of loopback on which nobody listens, and that nobody else is given.
-
-    It stays bound until the process ends. Who is told of it may listen there all the same, as servers do that set
-    SO_REUSEADDR.
-    """
-    held = socket.socket()
-    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    held.bind(("127.0.0.1", 0))
-    _HELD.append(held)
-    port: int = held.getsockname()[1]
-    return port
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 60.0) -> None:

@@ -19,10 +19,11 @@ from urllib.parse import quote
 
 import psycopg
 import pytest
-from ansible_collections.llmops.monitoring.tests.integration.programs import free_port, wait_for
+from ansible_collections.llmops.monitoring.tests.integration.programs import wait_for
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from exporter_testing.process import free_port
 from llmops_monitoring import StorageConfig
 from llmops_monitoring.event import MetricEvent
 from llmops_monitoring.storage.postgres import PostgresBackend

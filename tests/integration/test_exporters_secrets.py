@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -21,12 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from exporter_testing.echo import SAYINGS, Echo, echoing
 
 TESTS = Path(__file__).resolve().parents[2] / "files/exporters/tests"
-sys.path.insert(0, str(TESTS))
-
-from exporter_testing.echo import SAYINGS, Echo, echoing  # noqa: E402 - it is not on the path before
-
 Place = Callable[..., Any]
 PROJECT = "llm-monitor-test-secrets"
 PORTS = {"node": 18180, "container": 18182, "litellm": 18183, "vllm": 18184, "langfuse": 18185}

@@ -20,11 +20,8 @@ from ansible_collections.llmops.monitoring.tests.grafana_stand_in.server import 
     GrafanaStandIn,
     running,
 )
-from ansible_collections.llmops.monitoring.tests.integration.programs import (
-    free_port,
-    running_prometheus,
-    wait_for,
-)
+from ansible_collections.llmops.monitoring.tests.integration.programs import running_prometheus, wait_for
+from exporter_testing.process import free_port
 
 Check = Callable[..., dict[str, Any]]
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.llmops.monitoring.tests.integration.programs import free_port, running_prometheus
+from ansible_collections.llmops.monitoring.tests.integration.programs import running_prometheus
+from exporter_testing.process import free_port
 
 REPOSITORY = Path(__file__).parents[2]
 CONFIG = """

@@ -11,9 +11,10 @@ from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 
-from ansible_collections.llmops.monitoring.tests.integration.programs import free_port, running_prometheus, tool
+from ansible_collections.llmops.monitoring.tests.integration.programs import running_prometheus, tool
 from ansible_collections.llmops.monitoring.tools import recorded
 from ansible_collections.llmops.monitoring.tools.recorded import STEP, Rule, Series
+from exporter_testing.process import free_port
 
 _INSTANCE = "demo"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}

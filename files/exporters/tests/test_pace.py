@@ -18,15 +18,20 @@ from llm_monitor.base.metrics.family import Sample
 EAGER = Limits(min_interval=0)
 
 
-async def until(engine: Engine, key: tuple[str, ...], value: float | None) -> Values:
-    """Scrape until `key` has `value`, or is gone when that is None."""
+async def until_it(engine: Engine, shows: Callable[[Values], bool]) -> Values:
+    """Scrape until the metrics are as wanted."""
     end = time.monotonic() + 5
     while True:
         found = await ask(engine)
-        if found.get(key) == value:
+        if shows(found):
             return found
         assert time.monotonic() < end, found
         await asyncio.sleep(0.01)
+
+
+async def until(engine: Engine, key: tuple[str, ...], value: float | None) -> Values:
+    """Scrape until `key` has `value`, or is gone when that is None."""
+    return await until_it(engine, lambda found: found.get(key) == value)
 
 
 def test_a_background_collector_runs_at_its_interval_not_per_scrape() -> None:
@@ -104,9 +109,7 @@ def test_stale_results_are_not_served_and_a_stuck_run_is_not_repeated() -> None:
         background = Background(Toy("sticky", (HUNG,), sticky.give), 0.1)
         engine = Engine(toy_exporter(good(), background=[background]), EAGER)
         engine.start()
-        async with asyncio.timeout(10):
-            while ("toy_hung",) not in await ask(engine):
-                await asyncio.sleep(0.01)
+        await until_it(engine, lambda found: ("toy_hung",) in found)
         sticky.sticks = True
         found = await until(engine, ("toy_hung",), None)
         assert found["llm_monitor_toy_collector_success", "sticky"] == 0
@@ -114,9 +117,7 @@ def test_stale_results_are_not_served_and_a_stuck_run_is_not_repeated() -> None:
         await asyncio.sleep(0.3)
         assert sticky.calls == stuck
         sticky.released.set()
-        async with asyncio.timeout(10):
-            while (await ask(engine)).get(("toy_hung",), 0) < stuck:
-                await asyncio.sleep(0.01)
+        await until_it(engine, lambda found: found.get(("toy_hung",), 0) >= stuck)
         engine.stop()
 
     asyncio.run(check())

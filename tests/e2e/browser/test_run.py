@@ -19,7 +19,7 @@ from ansible_collections.llmops.monitoring.tests.e2e.browser import dashboards
 from ansible_collections.llmops.monitoring.tests.e2e.browser.grafana import Grafana, GrafanaError, from_environment
 from ansible_collections.llmops.monitoring.tests.e2e.browser.stand_in import PASSWORD, USER, StandIn, standing_in
 from ansible_collections.llmops.monitoring.tests.integration.exporters.running import exporting
-from ansible_collections.llmops.monitoring.tests.integration.programs import free_port
+from exporter_testing.process import free_port
 
 TESTS = Path(__file__).with_name("test_dashboards.py")
 JSON = {

@@ -25,8 +25,8 @@ from ansible_collections.llmops.monitoring.tests.e2e.browser.stand_in import (
     StandIn,
     standing_in,
 )
-from ansible_collections.llmops.monitoring.tests.integration.programs import free_port
 from ansible_collections.llmops.monitoring.tests.serving import serving
+from exporter_testing.process import free_port
 from mcp import Client, StdioServerParameters
 from mcp.client import ClientRequestContext
 from mcp.types import CallToolResult, ImageContent, ListRootsResult, Root, TextContent

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ansible_collections.llmops.monitoring.plugins.module_utils._docker import DEFAULT_SOCKET
-from ansible_collections.llmops.monitoring.tests.integration.programs import free_port, wait_for
+from ansible_collections.llmops.monitoring.tests.integration.programs import wait_for
+from exporter_testing.process import free_port
 
 EXPORTER = Path(sys.executable).with_name("llm-monitor-exporter")
 ENGINE = os.environ.get("DOCKER_HOST", DEFAULT_SOCKET).removeprefix("unix://")

@@ -14,8 +14,8 @@ from pathlib import Path
 from socketserver import StreamRequestHandler, ThreadingTCPServer
 
 import pytest
-from ansible_collections.llmops.monitoring.tests.integration.programs import free_port
 from ansible_collections.llmops.monitoring.tests.serving import serving
+from exporter_testing.process import free_port
 
 ROOT = Path(__file__).resolve().parents[3]
 EXPORTER = Path(sys.executable).with_name("llm-monitor-exporter")

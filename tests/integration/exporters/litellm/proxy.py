@@ -19,7 +19,8 @@ from ansible_collections.llmops.monitoring.tests.integration.exporters.litellm.o
     PROMPT_TOKENS,
     Backend,
 )
-from ansible_collections.llmops.monitoring.tests.integration.programs import free_port, wait_for
+from ansible_collections.llmops.monitoring.tests.integration.programs import wait_for
+from exporter_testing.process import free_port
 
 LITELLM = Path(__file__).resolve().parents[4] / ".cache/litellm/bin/litellm"
 

@@ -16,11 +16,12 @@ from typing import Any
 import pytest
 from ansible_collections.llmops.monitoring.plugins.module_utils import _registries
 from ansible_collections.llmops.monitoring.plugins.module_utils._registries import Way
-from ansible_collections.llmops.monitoring.tests.serving import closed_port, serving
+from ansible_collections.llmops.monitoring.tests.serving import serving
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from exporter_testing.process import free_port
 
 Serve = Callable[..., str]
 
@@ -139,8 +140,8 @@ def test_what_is_no_registry_is_told(serve: Serve) -> None:
 
 
 def test_a_closed_port_is_told() -> None:
-    with closed_port() as port:
-        assert _registries.problem(f"127.0.0.1:{port}", Way(), 5) == "Connection refused"
+    port = free_port()
+    assert _registries.problem(f"127.0.0.1:{port}", Way(), 5) == "Connection refused"
 
 
 def test_silence_ends_in_time() -> None:

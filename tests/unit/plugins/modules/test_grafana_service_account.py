@@ -17,7 +17,7 @@ from ansible_collections.llmops.monitoring.tests.grafana_stand_in.server import 
     GrafanaStandIn,
     running,
 )
-from ansible_collections.llmops.monitoring.tests.serving import closed_port
+from exporter_testing.process import free_port
 
 Account = Callable[..., dict[str, Any]]
 
@@ -198,8 +198,8 @@ def test_below_a_path_and_with_strange_names(account: Account, grafana: GrafanaS
 
 
 def test_nobody_listening_and_wrong_addresses_are_told(account: Account) -> None:
-    with closed_port() as port:
-        assert "does not answer: Connection refused" in account(url=f"http://127.0.0.1:{port}")["msg"]
+    port = free_port()
+    assert "does not answer: Connection refused" in account(url=f"http://127.0.0.1:{port}")["msg"]
     for url in ("localhost:3000", "ftp://localhost", "http://localhost:web", "http://"):
         assert "give one such as http://127.0.0.1:3000" in account(url=url)["msg"]
     assert "where they stay hidden" in account(url="http://admin:secret@localhost:3000")["msg"]

@@ -18,10 +18,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from ansible_collections.llmops.monitoring.plugins.modules import prometheus_check as module
-from ansible_collections.llmops.monitoring.tests.serving import closed_port, serving
+from ansible_collections.llmops.monitoring.tests.serving import serving
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from exporter_testing.process import free_port
 
 UP = {
     "labels": {"instance": "gpu01", "job": "node"},
@@ -288,9 +289,9 @@ def test_a_failure_that_passes_is_waited_out(check: Any, prometheus: PreparedPro
 
 
 def test_nobody_listening_is_told_with_what_to_do(check: Any) -> None:
-    with closed_port() as port:
-        url = f"http://127.0.0.1:{port}"
-        message = check(url=url)["msg"]
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    message = check(url=url)["msg"]
     assert message.startswith(f"Prometheus at {url} does not answer: Connection refused. See whether")
 
 
